@@ -1,0 +1,633 @@
+/*
+ * mml_layers.h - the core's rooms around the network: backbones, parameters,
+ * passes, optimiser, folding, training.  Private to trainer/ and its unit tests.
+ *
+ * Letters: B rows of a batch, F fields (features, then domain last), d embedding
+ * width, D domains, E experts, k experts a domain, r rank, R all ranks side by
+ * side, L tower layers, in/out widths of a tower layer.
+ */
+#ifndef MML_LAYERS_H
+#define MML_LAYERS_H
+
+#include "mml_rows.h"
+
+/* ---- backbone.c: the table of backbones ---- */
+
+/*
+ * What enters the tower, and what is added to its logit (MODELS.md section 2).
+ * A backbone is one row of this table; everything else is common to all.
+ */
+typedef struct mml_backbone
+{
+	const char *name;
+	bool		is_available;
+	bool		has_linear;		/* the sum of the linear terms is added to the logit */
+	/* The first problem with the sizes, or NULL. */
+	const char *(*check) (const mml_config *config);
+} mml_backbone;
+
+extern const mml_backbone *mml_backbone_of(const mml_config *config);
+extern const char *const mml_backbone_names[];	/* NULL-terminated */
+extern int	mml_backbone_find(const char *name);	/* -1 = no such name */
+
+/* ---- params.c: one table of named tensors ---- */
+
+typedef enum mml_group
+{
+	MML_GROUP_TABLE = 1,		/* embedding.* and linear.*: lazy Adam, L2 */
+	MML_GROUP_BASE = 2,			/* every other tensor of the backbone */
+	MML_GROUP_EXPERT = 4,
+	MML_GROUP_GATE = 8,
+	MML_GROUP_ALL = 15
+} mml_group;
+
+typedef enum mml_init_kind
+{
+	MML_INIT_ZERO, MML_INIT_EMBEDDING, MML_INIT_DOMAIN, MML_INIT_GLOROT_NORMAL,
+	MML_INIT_GLOROT_UNIFORM, MML_INIT_GATE
+} mml_init_kind;
+
+/* What of an expert a tensor holds; logical names of views follow from it. */
+typedef enum mml_part
+{
+	MML_PART_WHOLE, MML_PART_DOWN, MML_PART_UP, MML_PART_BIAS
+} mml_part;
+
+/*
+ * One tensor as it lies in memory, row-major and dense; plain data.  Experts
+ * lie side by side: expert.tower.<l>.down [in, R], .up [R, out], .bias [E, out].
+ */
+typedef struct mml_tensor
+{
+	char		name[48];		/* of embedding., linear., projection. without the field's name */
+	int32_t		field;			/* of these three: which; else -1 */
+	int32_t		layer;			/* of tower.<l> and experts; else -1 */
+	int32_t		group;			/* mml_group */
+	int32_t		init;			/* mml_init_kind */
+	int32_t		part;			/* mml_part */
+	int32_t		reserved_rows;	/* rows at the top that start at 0 */
+	uint64_t	rows;
+	uint64_t	cols;
+	mml_ref		value;			/* [rows, cols]; so all below */
+	mml_ref		moment_m;		/* Adam's; none outside training */
+	mml_ref		moment_v;
+	mml_ref		gradient;		/* dense groups only */
+	mml_ref		best;			/* best state of the phase at work */
+	mml_ref		kept;			/* state of the best start so far */
+} mml_tensor;
+
+/* Shapes that follow from configuration and data; plain data. */
+typedef struct mml_shape
+{
+	int32_t		n_fields;		/* F */
+	int32_t		dim;			/* d */
+	int32_t		n_layers;		/* L */
+	int32_t		width[MML_MAX_LAYERS + 1];	/* width[0] enters the tower, width[l + 1] = out of layer l */
+	int32_t		rank[MML_MAX_LAYERS];	/* r of layer l */
+	int32_t		n_experts;		/* E */
+	int32_t		per_domain;		/* k */
+	int32_t		has_gate_domain;
+	int32_t		has_gate_input;
+	int32_t		has_linear;
+} mml_shape;
+
+/* Indexes into the tensor table; -1 = there is none. */
+typedef struct mml_field_tensors
+{
+	int32_t		embedding;
+	int32_t		linear;
+	int32_t		projection;
+} mml_field_tensors;
+
+typedef struct mml_params
+{
+	mml_shape	shape;
+	int32_t		n_tensors;
+	mml_tensor *tensors;		/* [n_tensors] */
+	mml_field_tensors *of_field;	/* [F] */
+	int32_t		bias;
+	int32_t		head;
+	int32_t		gate_domain;
+	int32_t		gate_input_weight;
+	int32_t		gate_input_bias;
+	int32_t		weight[MML_MAX_LAYERS];	/* tower.<l>.weight */
+	int32_t		tower_bias[MML_MAX_LAYERS];
+	int32_t		down[MML_MAX_LAYERS];
+	int32_t		up[MML_MAX_LAYERS];
+	int32_t		expert_bias[MML_MAX_LAYERS];
+} mml_params;
+
+/* What a field is, for passes: plain data. */
+typedef struct mml_layout
+{
+	int32_t		kind;
+	int32_t		is_domain;
+	int32_t		project;
+	uint32_t	width;
+	uint32_t	table_rows;
+	uint32_t	slot;
+	uint32_t	vector_start;
+} mml_layout;
+
+extern void mml_layout_of(const mml_field *field, mml_layout *layout);
+
+/* Fills the shape.  `n_experts` 0: no experts, no gate. */
+extern void mml_shape_init(mml_shape *shape, const mml_config *config, int n_fields, int n_experts,
+						   bool has_gate_domain, bool has_gate_input);
+
+/* Declares every tensor of the model (names, shapes, groups); no memory for values yet. layout: [F]. */
+extern mml_status mml_params_declare(mml_host *host, const mml_shape *shape, const mml_layout *layout, mml_params **params);
+extern void mml_params_free(mml_host *host, mml_params *params);
+
+/* What memory a set of tensors has besides the values. */
+typedef enum mml_state
+{
+	MML_STATE_VALUE = 1,
+	MML_STATE_MOMENTS = 2,
+	MML_STATE_GRADIENT = 4,
+	MML_STATE_BEST = 8,
+	MML_STATE_KEPT = 16
+} mml_state;
+
+/* Takes memory for the states of all tensors (gradients of dense groups only). */
+extern mml_status mml_params_allocate(mml_params *params, mml_arena *arena, uint32_t states);
+
+/* Numbers in the tensors of some groups. */
+extern uint64_t mml_params_count(const mml_params *params, uint32_t groups);
+
+/* Initial values of the tensors of some groups (MODELS.md section 4).  own_share: q of gate.domain. */
+extern mml_status mml_params_initialize(mml_host *host, const mml_params *params, const mml_arena *arena,
+										int64_t seed, uint32_t groups, double own_share);
+
+/* A tensor's values, or with `is_gradient` its gradient, by the name of MODELS.md section 4. */
+extern bool mml_params_view(const mml_params *params, const mml_arena *arena, const mml_field *fields,
+							const char *name, bool is_gradient, mml_tensor_view *view);
+
+/* ---- net.c: forward and backward of one batch ---- */
+
+/* Where a participant sees the rows. */
+typedef struct mml_data
+{
+	int			n_fields;
+	const mml_layout *layout;	/* [F] */
+	int			row_shift;
+	uint32_t	row_words;
+	uint32_t	vector_words;
+	uint32_t  **row_page;
+	float	  **vector_page;
+	uint32_t  **item_page;
+	uint32_t	n_domain_ids;	/* rows of embedding.domain */
+	const int32_t *domain_expert;	/* [n_domain_ids] first expert of a domain's id, -1 = none; ascends */
+	const uint32_t *expert_domain;	/* [E / k] the domain's id of each k experts */
+} mml_data;
+
+static inline const uint32_t *
+mml_data_record(const mml_data *data, size_t row)
+{
+	return data->row_page[row >> data->row_shift] +
+		(row & (((size_t) 1 << data->row_shift) - 1)) * data->row_words;
+}
+
+static inline const float *
+mml_data_vectors(const mml_data *data, size_t row)
+{
+	return data->vector_page[row >> data->row_shift] +
+		(row & (((size_t) 1 << data->row_shift) - 1)) * data->vector_words;
+}
+
+/* The ids of a multi value, whose slot is given. */
+static inline const uint32_t *
+mml_data_items(const mml_data *data, const uint32_t *slot)
+{
+	return data->item_page[slot[0] >> MML_ITEM_SHIFT] + (slot[0] & (((uint32_t) 1 << MML_ITEM_SHIFT) - 1));
+}
+
+/*
+ * One participant's view of the network: where each tensor lies in its own
+ * address space.
+ */
+typedef struct mml_net
+{
+	mml_host   *host;
+	mml_shape	shape;
+	double		dropout;
+	const mml_params *params;
+	const mml_data *data;
+	float	  **value;			/* [n_tensors], by index; so below */
+	float	  **gradient;
+	float	  **moment_m;
+	float	  **moment_v;
+	const float *mean_embedding;	/* scoring: [d], the row of MML_DOMAIN_MEAN; may be NULL */
+	float		mean_linear;
+} mml_net;
+
+/* Opens `params` where `arena` has them. */
+extern mml_status mml_net_open(mml_host *host, mml_net *net, const mml_params *params, const mml_arena *arena,
+							   const mml_data *data, double dropout);
+extern void mml_net_close(mml_net *net);
+
+/* Consecutive rows of a batch that use the same experts. */
+typedef struct mml_segment
+{
+	size_t		start;
+	size_t		n;
+	int32_t		first_expert;	/* -1 = none */
+	int32_t		n_experts;
+} mml_segment;
+
+/*
+ * The arrays of one batch.  Row b of each belongs to row b of the batch; slices
+ * of rows are worked on by different participants.
+ */
+typedef struct mml_batch
+{
+	size_t		capacity;		/* rows */
+	size_t		n;				/* rows now */
+	double		total_weight;	/* sum of the rows' weights: the loss is divided by it */
+	const uint32_t *row;		/* [B] indexes of the rows; to train, ascending by domain id */
+	uint32_t   *domain;			/* [B] domain ids */
+	float	   *label;			/* [B] */
+	float	   *weight;			/* [B] */
+	float	   *u;				/* [B, vector_words] vectors that are projected */
+	float	   *h[MML_MAX_LAYERS + 1];	/* [B, width[l]]; h[0] = x, the embeddings side by side */
+	float	   *dx;				/* [B, Fd] */
+	float	   *base[MML_MAX_LAYERS];	/* [B, out] gradient at h_l W_l + c_l */
+	float	   *pre[MML_MAX_LAYERS];	/* [B, out] gradient before ReLU, where experts are at work */
+	float	   *t[MML_MAX_LAYERS];	/* [B, t_width] h_l down */
+	float	   *tw[MML_MAX_LAYERS]; /* [B, t_width] weighed by g, in mode gate; see mml_weighed() */
+	float	   *dt[MML_MAX_LAYERS];	/* [B, t_width] gradient at t */
+	size_t		t_width[MML_MAX_LAYERS];
+	float	   *g;				/* [B, E] gate weights */
+	float	   *dg;				/* [B, E] gradient at them, in the end at the gate's logits */
+	float	   *logit;			/* [B] */
+	float	   *dlogit;			/* [B] gradient of the loss at the logit */
+	double	   *loss;			/* [B] weight x cross-entropy */
+	float	   *ones;			/* [B] 1: sums as products */
+} mml_batch;
+
+/* How a pass weighs experts, and what it is for. */
+typedef struct mml_pass
+{
+	mml_mode	mode;
+	int			expert;			/* of MML_MODE_EXPERT */
+	mml_gate	gate;			/* of MML_MODE_GATE */
+	bool		is_training;	/* with dropout */
+	uint32_t	groups;			/* whose gradients are wanted */
+	uint64_t	drop_stream;	/* of this batch */
+} mml_pass;
+
+/* g T of a layer: outside mode gate the one weight is in T already. */
+static inline float *
+mml_weighed(const mml_pass *pass, const mml_batch *batch, int layer)
+{
+	return pass->mode == MML_MODE_GATE ? batch->tw[layer] : batch->t[layer];
+}
+
+#define MML_MODE_BIT(mode) (1u << (mode))
+#define MML_ALL_MODES 15u
+
+/*
+ * Memory of a batch for passes of some modes (MML_MODE_BIT), forward alone or
+ * backward too.  mml_batch_bytes() says how much; mml_batch_carve() cuts it up.
+ */
+extern size_t mml_batch_bytes(const mml_shape *shape, uint32_t vector_words, size_t capacity, uint32_t modes,
+							  bool has_backward);
+extern void mml_batch_carve(const mml_shape *shape, uint32_t vector_words, size_t capacity, uint32_t modes,
+							bool has_backward, void *memory, mml_batch *batch);
+
+/* A batch is cut into slices: rows [*start, *start + *n_rows) of slice s. */
+#define MML_SLICES 8
+extern void mml_slice(size_t n, int slice, size_t *start, size_t *n_rows);
+
+/* Puts rows: [n] in ascending order of domain ids, otherwise as they were.  counts: [n_domain_ids + 1], spare: [n]. */
+extern void mml_group_by_domain(const mml_data *data, uint32_t *rows, size_t n, uint32_t *counts, uint32_t *spare);
+
+/* Forward of rows [start, start + n) of the batch: fills all from domain to logit. */
+extern mml_status mml_net_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+
+/* After it: loss, and the gradients of the same rows down to what pass->groups wants. */
+extern mml_status mml_net_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+
+/* ---- gather.c, tower.c, experts.c, gate.c: the parts of these passes ---- */
+
+extern void mml_gather(const mml_net *net, mml_batch *batch, size_t start, size_t n);
+
+extern mml_status mml_tower_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+extern mml_status mml_tower_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+
+/* The segment that starts at row `at` and ends before `end`. */
+extern mml_segment mml_segment_at(const mml_net *net, const mml_pass *pass, const mml_batch *batch, size_t at, size_t end);
+
+/* out: rows of the segment, [n, out], += the experts' branch */
+extern void mml_experts_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch,
+								int layer, const mml_segment *segment);
+
+/* pre[layer] -> dt, dg; dh: [n, in] of the segment's rows += through the experts; NULL = not wanted */
+extern void mml_experts_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch,
+								 int layer, const mml_segment *segment, float *dh);
+
+extern void mml_gate_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+extern void mml_gate_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
+
+/* In place: softmax of each row of x: [n, E]. */
+extern void mml_softmax(float *x, size_t n, size_t e);
+
+/* ---- jobs.c: gradients of the dense tensors ---- */
+
+/*
+ * The gradient of a part of a tensor, rows [first_row, + n_rows) and columns
+ * [first_col, + n_cols): work of fixed size that any participant may do.
+ */
+typedef struct mml_job
+{
+	void		(*run) (const mml_net *net, const mml_pass *pass, const mml_batch *batch,
+						const struct mml_job *job, float *gradient);
+	int32_t		tensor;
+	int32_t		layer;
+	int32_t		field;			/* of projections */
+	int32_t		expert;			/* first expert of a segment's part; -1 = all */
+	uint64_t	first_row;
+	uint64_t	n_rows;
+	uint64_t	first_col;
+	uint64_t	n_cols;
+} mml_job;
+
+/* The jobs that a pass's groups need; the caller releases *jobs. */
+extern mml_status mml_jobs_plan(mml_host *host, const mml_net *net, const mml_pass *pass, mml_job **jobs, int *n_jobs);
+
+/* Fills the job's part of its tensor's gradient from a batch that went forward and backward. */
+extern void mml_job_run(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job);
+
+/* ---- optimizer.c: Adam ---- */
+
+typedef struct mml_adam
+{
+	float		step_size;		/* lr / (1 - beta1^t) */
+	float		root_scale;		/* 1 / sqrt(1 - beta2^t) */
+} mml_adam;
+
+/* t: steps of the phase, from 1 */
+extern void mml_adam_at(mml_adam *adam, double learning_rate, int64_t t);
+
+/* One step of n numbers with gradient + decay * w. */
+extern void mml_adam_step(const mml_adam *adam, float decay, size_t n, const float *gradient,
+						  float *w, float *m, float *v);
+
+/* One step of the part of a tensor that a job has filled. */
+extern void mml_adam_job(const mml_net *net, const mml_adam *adam, const mml_job *job);
+
+/* ---- tables.c: gradients of embedding and linear rows, and their lazy steps ---- */
+
+/* What to do with the gradient of one touched row of a table: [n], n = its columns. */
+typedef struct mml_row_visitor
+{
+	void		(*visit) (void *self, int32_t tensor, uint64_t row, const float *gradient, size_t n);
+	void	   *self;
+} mml_row_visitor;
+
+/* The distinct ids of one field in a batch and their sums; grows as needed. */
+typedef struct mml_table_space
+{
+	uint32_t   *slots;			/* [n_slots] open addressing, index + 1 */
+	size_t		n_slots;
+	uint32_t   *ids;			/* [held] */
+	size_t		ids_held;
+	float	   *sums;			/* [held, d + 1]: embedding's gradient, then linear's */
+	size_t		sums_held;
+	uint32_t	n;
+} mml_table_space;
+
+extern void mml_table_space_free(mml_host *host, mml_table_space *space);
+
+/*
+ * Visits each row of embedding and linear tables that the batch touches, once,
+ * with its gradient; of `size` participants this one visits those of its `rank`.
+ */
+extern mml_status mml_tables_visit(mml_host *host, const mml_net *net, const mml_batch *batch, int rank, int size,
+								   mml_table_space *space, const mml_row_visitor *visitor);
+
+/* The visitor that takes one lazy Adam step with L2. */
+typedef struct mml_table_step
+{
+	const mml_net *net;
+	const mml_adam *adam;
+	float		l2;				/* 2 x option l2 */
+} mml_table_step;
+
+extern void mml_table_step_visit(void *self, int32_t tensor, uint64_t row, const float *gradient, size_t n);
+
+/* ---- model.c: what training leaves and scoring needs ---- */
+
+/* Three starts of recipe auto, then experts, gate, finetune. */
+#define MML_MAX_RUNS 6
+
+struct mml_model
+{
+	mml_host   *host;
+	mml_config	config;
+	int32_t		n_fields;
+	mml_field  *fields;			/* [F] */
+	mml_layout *layout;			/* [F] */
+	mml_names  *names;			/* domains */
+	int32_t    *domain_expert;	/* [D + 1] */
+	uint32_t   *expert_domain;	/* [E / k] */
+	mml_params *params;
+	mml_arena	arena;			/* of the values */
+	mml_model_facts facts;
+	int32_t		n_phases;
+	mml_phase_summary phases[MML_MAX_RUNS];
+};
+
+extern mml_status mml_model_create(mml_host *host, mml_model **model);
+
+/* After fields, names and domain_expert are set: layout, expert_domain, params with memory for the values. */
+extern mml_status mml_model_shape(mml_model *model, int n_experts, bool has_gate);
+
+/* The rows of embedding.domain, MML_DOMAIN_MEAN not counted. */
+extern uint32_t mml_model_domain_ids(const mml_model *model);
+
+/* Which experts' domain is which: from: [n_ids] ascending first experts -> to: [E / k]. */
+extern void mml_invert_experts(const int32_t *domain_expert, uint32_t n_ids, int per_domain, uint32_t *expert_domain);
+
+/* ---- fold.c: one ordinary tower for each domain (MODELS.md section 6) ---- */
+
+/* The layers of a tower without experts: the base tower, or a folded one. */
+typedef struct mml_tower
+{
+	const float *weight[MML_MAX_LAYERS];	/* [in, out] */
+	const float *bias[MML_MAX_LAYERS];	/* [out] */
+} mml_tower;
+
+/* The folded towers of a model in one mode: at most `limit` bytes, at least one. */
+typedef struct mml_folds
+{
+	mml_host   *host;
+	const mml_net *net;
+	mml_mode	mode;
+	size_t		limit;
+	size_t		bytes_each;
+	size_t		bytes;			/* of all folded towers now */
+	uint32_t	n;				/* domain ids, and one more for MML_DOMAIN_MEAN */
+	float	  **memory;			/* [n] NULL = not folded now */
+	uint64_t   *used;			/* [n] when last used */
+	uint64_t	clock;
+	float	   *g;				/* [E] */
+	mml_tower	base;
+} mml_folds;
+
+extern mml_status mml_folds_create(mml_host *host, const mml_net *net, mml_mode mode, size_t limit, mml_folds *folds);
+extern void mml_folds_free(mml_folds *folds);
+
+/* The tower of a domain id or MML_DOMAIN_MEAN; good until the next call. */
+extern mml_status mml_folds_tower(mml_folds *folds, uint32_t domain, mml_tower *tower);
+
+/* h[l + 1] = relu(h[l] W_l + c_l) for rows [start, start + n); logit += h_L head */
+extern void mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, size_t start, size_t n);
+
+/* ---- run.c: what the participants of a training share, and what each has ---- */
+
+/* Figures of one evaluation on validation rows; NaN = not defined. */
+typedef struct mml_figures
+{
+	double		logloss;
+	double		auc;
+	double		wauc;
+} mml_figures;
+
+/* How one phase of one expert, or of all rows, went. */
+typedef struct mml_outcome
+{
+	int32_t		epochs;
+	int32_t		best_epoch;		/* 0 = the state before */
+	int64_t		rows;
+	double		seconds;		/* of training, without evaluation */
+	double		train_logloss;	/* of the best epoch */
+	mml_figures best;
+} mml_outcome;
+
+/* What the leader of a team decides and the others read after the next barrier. */
+typedef struct mml_control
+{
+	int32_t		status;			/* mml_status: other than MML_OK ends all */
+	int32_t		is_better;
+	int32_t		is_over;		/* the phase is */
+	int32_t		is_late;		/* max_seconds have passed */
+	mml_figures figures;
+} mml_control;
+
+/* Shared by all participants; what it refers to lies in the rows' arena. */
+typedef struct mml_run
+{
+	mml_host   *host;			/* the leader's */
+	mml_rows   *rows;
+	mml_config	config;
+	mml_method	method;			/* as asked, or backbone where no domain has experts */
+	mml_params *params;
+	mml_arena  *arena;
+	size_t		capacity;		/* rows of a batch's memory */
+	uint32_t	modes;			/* that its passes use */
+	size_t		n_train;
+	size_t		n_valid;
+	uint32_t	n_domain_ids;
+	double		deadline;		/* 0: none */
+	mml_ref		layout;			/* mml_layout [F] */
+	mml_ref		domain_expert;	/* int32 [n_domain_ids] */
+	mml_ref		expert_domain;	/* uint32 [E / k] */
+	mml_ref		order;			/* uint32 [n_train + n_valid] canonical; validation rows by domain */
+	mml_ref		shuffled;		/* uint32 [n_train] */
+	mml_ref		domain_start;	/* uint32 [n_domain_ids + 1]: of training rows, when grouped by domain */
+	mml_ref		valid_start;	/* the same of validation rows */
+	mml_ref		logits;			/* float [n_valid] */
+	mml_ref		labels;			/* float [n_valid] */
+	mml_ref		batch;			/* memory of a batch */
+	mml_ref		control;		/* mml_control */
+	mml_ref		outcomes;		/* mml_outcome [E] of phase experts */
+	/* what the program has found out, by the leader */
+	mml_model_facts facts;
+	mml_phase_summary phases[MML_MAX_RUNS];
+	int32_t		n_phases;
+	double		work_done;		/* rows x epochs, for the fraction */
+	double		work_total;
+} mml_run;
+
+/* One participant's side of the run. */
+typedef struct mml_member
+{
+	mml_run    *run;
+	mml_host   *host;
+	mml_team	team;			/* {0, 1} while it trains an expert by itself */
+	mml_data	data;
+	mml_net		net;
+	mml_batch	batch;			/* shared memory, or its own for experts */
+	mml_batch	own_batch;
+	void	   *own_memory;
+	mml_control *control;
+	mml_control own_control;
+	mml_table_space tables;
+	mml_metric_space metrics;
+	uint32_t   *counts;			/* [n_domain_ids + 1] */
+	uint32_t   *spare;			/* [capacity] */
+	const uint32_t *order;
+	uint32_t   *shuffled;
+	uint32_t   *domain_start;
+	uint32_t   *valid_start;
+	float	   *logits;
+	float	   *labels;
+	mml_outcome *outcomes;
+	double		last_sign;		/* when it last reported from inside an epoch */
+} mml_member;
+
+/* By the leader: everything that is shared.  MML_LIMIT before anything large is taken. */
+extern mml_status mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run);
+
+/* By every participant, with a host of its own, then together. */
+extern mml_status mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **member);
+extern void mml_run_leave(mml_member *member);
+
+/* By the leader, at the end: moves what the model needs out of run and rows. */
+extern mml_status mml_run_finish(mml_run *run, mml_model **model);
+extern void mml_run_free(mml_run *run);
+
+/* ---- phase.c: epochs over some rows ---- */
+
+typedef struct mml_phase_plan
+{
+	mml_phase	phase;
+	mml_mode	mode;
+	int			expert;			/* -1 = none */
+	uint32_t	domain;			/* of that expert: its id */
+	uint32_t	groups;			/* what trains */
+	double		learning_rate;
+	uint32_t   *rows;			/* [n_rows] to train on; shuffled in place */
+	size_t		n_rows;
+	size_t		valid_first;	/* validation rows [first, + n) */
+	size_t		n_valid;
+	int			run_index;
+} mml_phase_plan;
+
+extern mml_status mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outcome);
+
+/* All participants together: figures of all validation rows in a mode; logits stay in member->logits. */
+extern mml_status mml_evaluate(mml_member *member, mml_mode mode, mml_figures *figures);
+
+/* AUC of each domain id from the logits that are there: aucs: [n_domain_ids]. By the leader. */
+extern mml_status mml_domain_aucs(mml_member *member, double *aucs);
+
+/* What a state is chosen by: AUC, else less logloss; larger is better.  NaN figures: equal to all. */
+extern double mml_figures_score(const mml_figures *figures);
+
+/* Copies states of the tensors of some groups; participants share the work, no barrier inside. */
+typedef enum mml_copy
+{
+	MML_COPY_VALUE_TO_BEST, MML_COPY_BEST_TO_VALUE, MML_COPY_VALUE_TO_KEPT, MML_COPY_KEPT_TO_VALUE,
+	MML_COPY_CLEAR_MOMENTS
+} mml_copy;
+
+extern mml_status mml_copy_states(mml_member *member, uint32_t groups, mml_copy what);
+extern void mml_barrier(const mml_member *member);
+
+/* ---- train.c: the program of a recipe ---- */
+
+extern mml_status mml_run_execute(mml_member *member);
+
+#endif							/* MML_LAYERS_H */

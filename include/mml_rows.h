@@ -1,0 +1,182 @@
+/*
+ * mml_rows.h - the core's rooms around data: vocabularies, fields, rows, and
+ * the data set made of them.  Private to trainer/ and its unit tests.
+ */
+#ifndef MML_ROWS_H
+#define MML_ROWS_H
+
+#include "mml_math.h"
+
+/* ---- vocabulary.c: values -> ids ---- */
+
+#define MML_ID_UNKNOWN 0		/* of every categorical table */
+#define MML_ID_NULL 1
+#define MML_ID_FIRST 2			/* the first value of a vocabulary */
+
+/*
+ * The values of one categorical or multi feature, as 64-bit hashes.  While it
+ * learns, ids follow the order of arrival; frozen, they follow the hashes, so
+ * they do not depend on the order of the rows.
+ */
+typedef struct mml_vocabulary
+{
+	uint32_t	n;				/* values */
+	uint64_t   *hashes;			/* [n]; frozen: ascending, hashes[i] has id i + MML_ID_FIRST */
+	size_t		hashes_held;
+	uint32_t   *slots;			/* learning: [n_slots] open addressing, index + 1, 0 = free */
+	size_t		n_slots;		/* a power of two */
+	uint32_t   *starts;			/* frozen: starts[h >> shift] = first index of that bucket; one more at the end */
+	int			shift;
+} mml_vocabulary;
+
+/* The value's id while learning: MML_ID_FIRST + order of arrival. */
+extern mml_status mml_vocabulary_learn(mml_host *host, mml_vocabulary *vocabulary, uint64_t hash, uint32_t *id);
+
+/* Keeps the values with counts[i] >= min_count (and > 0), freezes, and fills to_final: [n before] with ids. */
+extern mml_status mml_vocabulary_freeze(mml_host *host, mml_vocabulary *vocabulary,
+										const uint32_t *counts, uint32_t min_count, uint32_t *to_final);
+
+/* hashes: [n] ascending, taken over. */
+extern mml_status mml_vocabulary_from_sorted(mml_host *host, mml_vocabulary *vocabulary, uint64_t *hashes, uint32_t n);
+
+/* A frozen vocabulary's id, MML_ID_UNKNOWN for other values. */
+extern uint32_t mml_vocabulary_find(const mml_vocabulary *vocabulary, uint64_t hash);
+extern void mml_vocabulary_free(mml_host *host, mml_vocabulary *vocabulary);
+
+/* Names with an index: the domains. */
+typedef struct mml_names
+{
+	uint32_t	n;
+	mml_domain *entries;		/* [n] */
+	size_t		entries_held;
+	uint32_t   *slots;			/* [n_slots], index + 1, 0 = free */
+	size_t		n_slots;
+} mml_names;
+
+/* Index of a name, or -1. */
+extern int64_t mml_names_find(const mml_names *names, const char *name, size_t length);
+
+/* Adds a name that is not there yet. */
+extern mml_status mml_names_add(mml_host *host, mml_names *names, const char *name, size_t length, uint32_t *index);
+
+/* Keeps the entries with rows > 0, sorted by bytes; to_final: [n before] new indexes, UINT32_MAX = gone. */
+extern mml_status mml_names_settle(mml_host *host, mml_names *names, uint32_t *to_final);
+extern void mml_names_free(mml_host *host, mml_names *names);
+
+/* ---- field.c: what a feature is, and its values in a row ---- */
+
+typedef struct mml_field
+{
+	char	   *name;
+	int32_t		kind;			/* mml_kind; domain is categorical */
+	int32_t		is_domain;
+	uint32_t	hash_buckets;
+	int32_t		log1p;
+	int32_t		standardize;
+	int32_t		project;
+	uint32_t	width;			/* vector: numbers of a value */
+	uint32_t	n_boundaries;
+	double	   *boundaries;
+	double		mean;			/* numeric, over the training rows */
+	double		inverse_std;	/* 0 where std is 0 */
+	mml_vocabulary vocabulary;
+
+	uint32_t	table_rows;		/* of embedding.<name>: ids; 1 for numeric; 0 for vector */
+	uint32_t	slot;			/* word of the row's record */
+	uint32_t	vector_start;	/* where in the row's vector record */
+} mml_field;
+
+extern mml_status mml_field_copy_spec(mml_host *host, mml_field *field, const mml_field_spec *spec);
+extern void mml_field_free(mml_host *host, mml_field *field);
+
+/* Ids of a frozen categorical or multi field, or 1 or 0 as table_rows says. */
+extern uint32_t mml_field_table_rows(const mml_field *field);
+
+/* ---- rows.c: rows as they come in; dataset.c: what is made of them ---- */
+
+/*
+ * A row's record is `row_words` words of 32 bits side by side:
+ *
+ *   label  weight  domain  split  hash......  | a slot per feature
+ *   float  float   id      0/1    64 bits     |
+ *
+ * Slots: categorical: id.  Numeric: while learning the double (two words, NaN =
+ * NULL), then z as float in the first.  Multi: place of its list in the items,
+ * number of ids.  Vectors have no slot: their numbers lie in records of
+ * `vector_words` floats of their own.
+ */
+#define MML_ROW_LABEL 0
+#define MML_ROW_WEIGHT 1
+#define MML_ROW_DOMAIN 2
+#define MML_ROW_SPLIT 3
+#define MML_ROW_HASH 4
+#define MML_ROW_HEAD 6
+
+#define MML_ITEM_SHIFT 16		/* items come in pages of 65536 ids; a list never straddles two */
+#define MML_DOMAIN_MEAN UINT32_MAX	/* id of a row whose unknown domain is served by the mean */
+
+struct mml_rows
+{
+	mml_host   *host;
+	bool		is_learning;
+	bool		is_finished;
+	mml_config	config;
+	int			n_fields;		/* domain included, last */
+	mml_field  *fields;			/* [n_fields] */
+	mml_names  *names;			/* domains */
+	bool		owns_fields;	/* and names */
+	int			unknown_domain; /* mml_unknown_domain, scoring */
+
+	uint32_t	row_words;
+	uint32_t	vector_words;
+	int			row_shift;		/* a page holds 1 << row_shift rows */
+	size_t		capacity;		/* scoring: most rows; 0 = no end */
+	size_t		n_rows;
+	mml_arena	arena;			/* of the pages */
+	mml_ref    *row_pages;
+	mml_ref    *vector_pages;
+	mml_ref    *item_pages;
+	size_t		n_row_pages, row_pages_held;
+	size_t		n_vector_pages, vector_pages_held;
+	size_t		n_item_pages, item_pages_held;
+	size_t		item_end;		/* items of finished rows */
+	size_t		item_next;		/* and of the row at work */
+	double	   *times;			/* [n_rows] where the rows have times */
+	size_t		times_held;
+	bool		has_times;
+	bool		has_weights;	/* some weight is not 1 */
+
+	uint32_t   *record;			/* of the row at work */
+	float	   *vectors;
+	uint64_t	hash;
+	uint64_t	list_hash;
+
+	uint32_t   *order;			/* finished: training rows in canonical order, then validation rows by domain */
+	size_t		n_train;
+	size_t		n_valid;
+	int32_t    *domain_expert;	/* finished: [D + 1] first expert of a domain's id, -1 = none */
+	int32_t		n_experts;
+};
+
+extern void mml_rows_init_layout(mml_rows *rows);
+extern mml_status mml_rows_create_scoring(mml_host *host, mml_field *fields, int n_fields, mml_names *names,
+										  int unknown_domain, size_t capacity, mml_rows **rows);
+
+/* A row by its ids and z values, as golden files give them: after mml_rows_begin(). */
+extern void mml_put_id(mml_rows *rows, int field, uint32_t id);
+extern void mml_put_z(mml_rows *rows, int field, float z);
+extern mml_status mml_put_item_id(mml_rows *rows, int field, uint32_t id);
+extern void mml_rows_end_raw(mml_rows *rows, float label, float weight, uint32_t domain, int split);
+
+static inline uint32_t *
+mml_rows_record(const mml_rows *rows, size_t row)
+{
+	uint32_t   *page = mml_arena_at(&rows->arena, rows->row_pages[row >> rows->row_shift]);
+
+	return page + (row & (((size_t) 1 << rows->row_shift) - 1)) * rows->row_words;
+}
+
+/* dataset.c: gives each domain with enough training rows its experts: fills domain_expert, n_experts. */
+extern mml_status mml_rows_assign_experts(mml_rows *rows, const mml_config *config);
+
+#endif							/* MML_ROWS_H */

@@ -1,0 +1,58 @@
+#!/bin/bash
+# Runs the TAP tests of test/t, which start servers of their own, and counts
+# their cases.
+# usage: run_tap.sh LOG_DIRECTORY [TEST.pl...]
+#
+# They use the PostgreSQL::Test modules that come with the server's development
+# files, see the private installation of make_tree.sh, and run as the service
+# user in a copy of test/, because the checkout may be closed to that user.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/service_user.sh
+. "$here/service_user.sh"
+mkdir -p "$1"
+logs=$(cd "$1" && pwd)
+shift
+PG_CONFIG=${PG_CONFIG:-pg_config}
+
+pgxs_source=$(dirname "$("$PG_CONFIG" --pgxs)")/..
+if [ ! -e "$pgxs_source/test/perl/PostgreSQL/Test/Cluster.pm" ]; then
+	echo "this PostgreSQL comes without its test modules (before 14.3, or built without them)"
+	exit 77
+fi
+[ $# -gt 0 ] || set -- "$here"/t/*.pl
+if [ ! -e "$1" ]; then
+	echo "no TAP tests in test/t"
+	exit 1
+fi
+
+base=$(service_directory)
+trap 'rm -rf "$base"' EXIT
+trap 'exit 1' HUP INT TERM
+"$here/make_tree.sh" "$base/tree" >"$logs/make_tree.log" 2>&1 || { cat "$logs/make_tree.log"; exit 1; }
+mkdir "$base/own"
+cp -R "$here" "$base/own/test"
+chmod -R a+rX "$base/own"
+mkdir "$base/own/tap" "$base/own/tmp_check"
+[ "$(id -u)" -ne 0 ] || chown "$service_user" "$base/own" "$base/own"/t*
+
+tests=()
+for test in "$@"; do
+	tests+=("t/$(basename "$test")")
+done
+status=0
+cd "$base/own/test"
+as_service_user env PATH="$base/tree$("$PG_CONFIG" --bindir):$PATH" \
+	PG_REGRESS="$pgxs_source/test/regress/pg_regress" PGPORT=65432 HOME="$base/own" \
+	TESTDIR="$base/own" TESTDATADIR="$base/own/tmp_check" TESTLOGDIR="$base/own/tmp_check/log" \
+	PERL_TEST_HARNESS_DUMP_TAP="$base/own/tap" \
+	prove -I "$pgxs_source/test/perl" --timer "${tests[@]}" </dev/null || status=$?
+
+cp -R "$base/own/tmp_check/log" "$logs" 2>/dev/null || true
+cp -R "$base/own/tap/." "$logs"
+passed=$(find "$base/own/tap" -name '*.pl' -exec cat {} + | grep -c '^ok' || true)
+failed=$(find "$base/own/tap" -name '*.pl' -exec cat {} + | grep -c '^not ok' || true)
+# A test file that died, or ran other than the planned number of cases.
+[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+echo "$passed passed, $failed failed"
+exit "$status"

@@ -1,0 +1,57 @@
+# Test targets, included by the top-level Makefile.  They run without PGXS:
+# each script asks make again for what PostgreSQL has a part in.
+
+export PG_CONFIG PKG_CONFIG
+
+.PHONY: check unit golden demo bench movielens
+
+check:
+	+@test/check.sh
+
+# The core under sanitizers, without a server: each test/unit/test_*.c is a
+# program, and so is golden.c; the other files there are linked to all of them.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_CFLAGS = $(CORE_LANGUAGE) -Itest/unit -O1 -g -fno-omit-frame-pointer -pthread \
+	$(SANITIZE) $(WARNINGS) $(BLAS_CFLAGS) $(COPT)
+UNIT_PROGRAMS = $(patsubst test/unit/%.c,build/unit/%,$(wildcard test/unit/test_*.c))
+UNIT_PARTS = $(patsubst %.c,build/unit/%.o,$(wildcard trainer/*.c) \
+	$(filter-out test/unit/test_% test/unit/golden.c,$(wildcard test/unit/*.c)))
+
+unit: $(UNIT_PROGRAMS)
+	@test/run_unit.sh $^
+
+GOLDEN = test/golden
+golden: build/unit/golden
+	build/unit/golden '$(GOLDEN)'
+
+# As the Makefile's build/flags: objects follow compiler and flags.
+build/unit/flags: always
+	@mkdir -p build/unit
+	@echo '$(subst ','\'',$(CC) $(UNIT_CFLAGS))' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+.PHONY: always
+
+build/unit/%.o: %.c build/unit/flags
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(UNIT_PROGRAMS) build/unit/golden: build/unit/%: build/unit/test/unit/%.o $(UNIT_PARTS)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(BLAS_LIBS) -lm
+
+.SECONDARY:
+-include $(wildcard build/unit/*/*.d build/unit/*/*/*.d)
+
+demo:
+	@test/setup.sh
+	@test/with_server.sh test/demo/run.sh
+
+bench:
+	@test/setup.sh
+	@test/with_server.sh test/bench/run.sh
+
+# DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
+# environment, see there.
+movielens:
+	@test -n '$(DATA)' || { echo 'usage: make movielens DATA=<file or folder> [DOMAINS="age gender"]' >&2; exit 2; }
+	@test/setup.sh
+	@test/with_server.sh test/demo/movielens.sh

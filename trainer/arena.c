@@ -1,0 +1,218 @@
+/*
+ * arena.c - memory through the host's allocator, and the arena of blocks that
+ * the participants of a training share.
+ *
+ * Every piece of host memory carries a small head:
+ *
+ *   host's pointer        head (64 bytes before the piece)   piece
+ *   |  up to 63 bytes  |  {host's pointer, bytes}          |  64-aligned ...
+ */
+#include <string.h>
+
+#include "mml_math.h"
+
+#define ALIGNMENT ((size_t) 64)
+#define CLEAR_STEP ((size_t) 16 << 20)
+
+typedef struct piece_head
+{
+	void	   *taken;			/* what the host gave */
+	size_t		bytes;			/* counted against the limit */
+} piece_head;
+
+static piece_head *
+head_of(void *memory)
+{
+	return (piece_head *) ((char *) memory - ALIGNMENT);
+}
+
+/* "812 kB", "1024 MB" */
+static void
+byte_text(char *buffer, size_t size, size_t bytes)
+{
+	uint64_t	kilobytes = (bytes + 1023) / 1024;
+
+	if (kilobytes < 10240)
+		mml_format(buffer, size, "%llu kB", (unsigned long long) kilobytes);
+	else
+		mml_format(buffer, size, "%llu MB", (unsigned long long) ((kilobytes + 1023) / 1024));
+}
+
+static mml_status
+over_limit(mml_host *host, size_t bytes)
+{
+	char		needed[32];
+	char		allowed[32];
+
+	byte_text(needed, sizeof(needed), host->memory_used + bytes);
+	byte_text(allowed, sizeof(allowed), host->memory_limit);
+	(void) mml_fail(host, MML_LIMIT, "not enough memory allowed");
+	mml_fail_detail(host, "At least %s are needed, %s are allowed.", needed, allowed);
+	return MML_LIMIT;
+}
+
+/* Zeroes in steps small enough to be cancelled between two of them. */
+static mml_status
+clear(mml_host *host, char *memory, size_t bytes)
+{
+	while (bytes > 0)
+	{
+		size_t		step = MML_MIN(bytes, CLEAR_STEP);
+
+		memset(memory, 0, step);
+		memory += step;
+		bytes -= step;
+		if (bytes > 0)
+			MML_TRY(mml_poll(host));
+	}
+	return MML_OK;
+}
+
+mml_status
+mml_alloc(mml_host *host, void **memory, size_t n, size_t size)
+{
+	size_t		bytes;
+	char	   *taken;
+	uintptr_t	address;
+
+	*memory = NULL;
+	if (size != 0 && n > (SIZE_MAX / 2) / size)
+		return mml_fail(host, MML_LIMIT, "the amount of memory needed cannot be counted");
+	bytes = n * size + 2 * ALIGNMENT;
+	if (host->memory_limit != 0 &&
+		(bytes > host->memory_limit || host->memory_used > host->memory_limit - bytes))
+		return over_limit(host, bytes);
+	taken = host->allocate(host->self, bytes);
+	if (taken == NULL)
+	{
+		char		text[32];
+
+		byte_text(text, sizeof(text), bytes);
+		(void) mml_fail(host, MML_OUT_OF_MEMORY, "out of memory");
+		mml_fail_detail(host, "Failed on request of %s.", text);
+		return MML_OUT_OF_MEMORY;
+	}
+	address = ((uintptr_t) taken + 2 * ALIGNMENT - 1) & ~(uintptr_t) (ALIGNMENT - 1);
+	*memory = (void *) address;
+	head_of(*memory)->taken = taken;
+	head_of(*memory)->bytes = bytes;
+	host->memory_used += bytes;
+	if (clear(host, *memory, n * size) != MML_OK)
+	{
+		mml_release(host, *memory);
+		*memory = NULL;
+		return MML_CANCELLED;
+	}
+	return MML_OK;
+}
+
+void
+mml_release(mml_host *host, void *memory)
+{
+	if (memory == NULL)
+		return;
+	host->memory_used -= head_of(memory)->bytes;
+	host->release(host->self, head_of(memory)->taken);
+}
+
+mml_status
+mml_grow(mml_host *host, void **memory, size_t *held, size_t used, size_t n, size_t size)
+{
+	void	   *larger;
+	size_t		wanted = MML_MAX(n, *held + *held / 2);
+
+	if (n <= *held)
+		return MML_OK;
+	MML_TRY(mml_alloc(host, &larger, wanted, size));
+	if (used > 0)
+		memcpy(larger, *memory, used * size);
+	mml_release(host, *memory);
+	*memory = larger;
+	*held = wanted;
+	return MML_OK;
+}
+
+/* ------------------------------------------------------------------- arena */
+
+void
+mml_arena_init(mml_arena *arena, mml_host *host)
+{
+	memset(arena, 0, sizeof(*arena));
+	arena->host = host;
+	arena->next_size = MML_ARENA_FIRST_BLOCK;
+}
+
+void
+mml_arena_free(mml_arena *arena)
+{
+	for (uint32_t i = 0; i < arena->n_blocks; i++)
+		mml_release(arena->host, arena->block[i]);
+	arena->n_blocks = 0;
+}
+
+void
+mml_arena_expect(mml_arena *arena, size_t bytes)
+{
+	arena->next_size = bytes;
+}
+
+/* What the host still allows for one block: do not fail on room that nobody asked for yet. */
+static size_t
+room_left(const mml_host *host)
+{
+	size_t		left;
+
+	if (host->memory_limit == 0)
+		return SIZE_MAX;
+	left = host->memory_limit - MML_MIN(host->memory_used, host->memory_limit);
+	return left > 2 * ALIGNMENT ? left - 2 * ALIGNMENT : 0;
+}
+
+/* Blocks double up to the largest; a larger piece gets a block of its own. */
+static mml_status
+add_block(mml_arena *arena, size_t bytes)
+{
+	size_t		size = MML_MAX(MML_MIN(arena->next_size, room_left(arena->host)), bytes);
+	void	   *memory;
+
+	if (arena->n_blocks == MML_ARENA_BLOCKS)
+		return mml_fail(arena->host, MML_LIMIT, "more than %d blocks of memory are needed", MML_ARENA_BLOCKS);
+	MML_TRY(mml_alloc(arena->host, &memory, size, 1));
+	arena->block[arena->n_blocks++] = memory;
+	arena->last_size = size;
+	arena->last_used = 0;
+	arena->bytes += size;
+	arena->next_size = MML_MIN(MML_MAX(size, MML_ARENA_FIRST_BLOCK / 2) * 2, MML_ARENA_LARGEST_BLOCK);
+	return MML_OK;
+}
+
+mml_status
+mml_arena_alloc(mml_arena *arena, size_t n, size_t size, mml_ref *ref)
+{
+	size_t		bytes;
+
+	memset(ref, 0, sizeof(*ref));
+	if (size != 0 && n > (SIZE_MAX / 4) / size)
+		return mml_fail(arena->host, MML_LIMIT, "the amount of memory needed cannot be counted");
+	bytes = MML_MAX((n * size + ALIGNMENT - 1) & ~(ALIGNMENT - 1), ALIGNMENT);
+	if (arena->last_size - arena->last_used < bytes)
+		MML_TRY(add_block(arena, bytes));
+	ref->block = arena->n_blocks;
+	ref->offset = arena->last_used;
+	arena->last_used += bytes;
+	return MML_OK;
+}
+
+void *
+mml_arena_at(const mml_arena *arena, mml_ref ref)
+{
+	if (ref.block == 0)
+		return NULL;
+	return arena->block[ref.block - 1] + ref.offset;
+}
+
+size_t
+mml_arena_bytes(const mml_arena *arena)
+{
+	return arena->bytes;
+}

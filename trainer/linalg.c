@@ -1,0 +1,176 @@
+/*
+ * linalg.c - dense algebra, row-major.  The only file that knows CBLAS; where
+ * BLAS has no word for it, a plain loop.  Naive twins stand in the unit tests.
+ */
+#include <cblas.h>
+#include <string.h>
+
+#include "mml_math.h"
+
+#define DIGIT_BITS 11
+#define DIGITS ((size_t) 1 << DIGIT_BITS)
+#define SORT_POLL 65536			/* elements between two polls */
+
+void
+mml_linalg_init(void)
+{
+	openblas_set_num_threads(1);
+}
+
+void
+mml_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
+		 const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+	if (m == 0 || n == 0)
+		return;
+	if (k == 0)
+	{
+		for (size_t i = 0; i < m; i++)
+			for (size_t j = 0; j < n; j++)
+				c[i * ldc + j] = beta == 0.0f ? 0.0f : beta * c[i * ldc + j];
+		return;
+	}
+	if (m == 1 && !transpose_a)
+	{
+		/* one row: the same as a product of matrix and vector, which is faster */
+		mml_gemv(!transpose_b, transpose_b ? n : k, transpose_b ? k : n, alpha, b, ldb, a, beta, c);
+		return;
+	}
+	cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+				(blasint) m, (blasint) n, (blasint) k, alpha, a, (blasint) lda, b, (blasint) ldb, beta, c, (blasint) ldc);
+}
+
+void
+mml_gemv(bool transpose, size_t m, size_t n, float alpha, const float *a, size_t lda,
+		 const float *x, float beta, float *y)
+{
+	size_t		out = transpose ? n : m;
+
+	if (out == 0)
+		return;
+	if (m == 0 || n == 0)
+	{
+		for (size_t i = 0; i < out; i++)
+			y[i] = beta == 0.0f ? 0.0f : beta * y[i];
+		return;
+	}
+	cblas_sgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (blasint) m, (blasint) n,
+				alpha, a, (blasint) lda, x, 1, beta, y, 1);
+}
+
+float
+mml_dot(size_t n, const float *x, const float *y)
+{
+	return n == 0 ? 0.0f : cblas_sdot((blasint) n, x, 1, y, 1);
+}
+
+MML_VECTORIZED void
+mml_axpy(size_t n, float alpha, const float *x, float *y)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += alpha * x[i];
+}
+
+MML_VECTORIZED void
+mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y)
+{
+	memset(y, 0, n * sizeof(float));
+	for (size_t i = 0; i < m; i++)
+	{
+		const float *row = a + i * lda;
+
+		for (size_t j = 0; j < n; j++)
+			y[j] += row[j];
+	}
+}
+
+uint64_t
+mml_order_of_double(double x)
+{
+	uint64_t	bits;
+
+	x += 0.0;					/* -0 equals 0 */
+	memcpy(&bits, &x, sizeof(bits));
+	return bits >> 63 ? ~bits : bits | 0x8000000000000000ULL;
+}
+
+/* One pass of the radix sort: stable by the digit at `shift`. */
+static mml_status
+sort_by_digit(mml_host *host, int shift, const uint64_t *keys, const uint32_t *values,
+			  uint64_t *to_keys, uint32_t *to_values, size_t n, size_t *start)
+{
+	size_t		sum = 0;
+
+	for (size_t d = 0; d < DIGITS; d++)
+	{
+		size_t		count = start[d];
+
+		start[d] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < n; i++)
+	{
+		size_t		to = start[(keys[i] >> shift) & (DIGITS - 1)]++;
+
+		to_keys[to] = keys[i];
+		to_values[to] = values[i];
+		if (i % SORT_POLL == SORT_POLL - 1)
+			MML_TRY(mml_poll(host));
+	}
+	return MML_OK;
+}
+
+/* Few elements: by insertion. */
+static void
+sort_few(uint64_t *keys, uint32_t *values, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+	{
+		uint64_t	key = keys[i];
+		uint32_t	value = values[i];
+		size_t		j = i;
+
+		for (; j > 0 && keys[j - 1] > key; j--)
+		{
+			keys[j] = keys[j - 1];
+			values[j] = values[j - 1];
+		}
+		keys[j] = key;
+		values[j] = value;
+	}
+}
+
+mml_status
+mml_sort(mml_host *host, uint64_t *keys, uint32_t *values, uint64_t *spare_keys, uint32_t *spare_values, size_t n)
+{
+	size_t		start[DIGITS];
+	uint64_t   *from_keys = keys;
+	uint32_t   *from_values = values;
+
+	if (n <= 32)
+	{
+		sort_few(keys, values, n);
+		return MML_OK;
+	}
+	for (int shift = 0; shift < 64; shift += DIGIT_BITS)
+	{
+		bool		is_from_first = from_keys == keys;
+
+		memset(start, 0, sizeof(start));
+		for (size_t i = 0; i < n; i++)
+			start[(from_keys[i] >> shift) & (DIGITS - 1)]++;
+		/* All keys share the digit: nothing to do.  Usual for the high digits. */
+		if (start[(from_keys[0] >> shift) & (DIGITS - 1)] == n)
+			continue;
+		MML_TRY(sort_by_digit(host, shift, from_keys, from_values,
+							  is_from_first ? spare_keys : keys, is_from_first ? spare_values : values, n, start));
+		from_keys = is_from_first ? spare_keys : keys;
+		from_values = is_from_first ? spare_values : values;
+	}
+	if (from_keys != keys)
+	{
+		memcpy(keys, from_keys, n * sizeof(*keys));
+		memcpy(values, from_values, n * sizeof(*values));
+	}
+	return MML_OK;
+}

@@ -1,0 +1,582 @@
+/*
+ * phase.c - epochs over some rows: the inner loop of training (MODELS.md
+ * section 5).
+ *
+ * One program for all participants.  In a step they share slices of rows, meet,
+ * share the parts of the dense gradients and the touched rows of tables, and
+ * meet again.  What each part is does not depend on who does it, so the model
+ * is bitwise the same for 1 or n participants.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "mml_layers.h"
+
+#define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
+#define SIGN_OF_LIFE 0.25		/* seconds between reports from inside an epoch */
+
+void
+mml_barrier(const mml_member *member)
+{
+	if (member->team.size > 1)
+		member->team.barrier(member->team.self);
+}
+
+/* ------------------------------------------------------------------ states */
+
+static void
+copy_chunk(const mml_tensor *tensor, const mml_arena *arena, mml_copy what, size_t at, size_t n)
+{
+	float	   *value = (float *) mml_arena_at(arena, tensor->value) + at;
+	size_t		bytes = n * sizeof(float);
+
+	switch (what)
+	{
+		case MML_COPY_VALUE_TO_BEST:
+			memcpy((float *) mml_arena_at(arena, tensor->best) + at, value, bytes);
+			break;
+		case MML_COPY_BEST_TO_VALUE:
+			memcpy(value, (float *) mml_arena_at(arena, tensor->best) + at, bytes);
+			break;
+		case MML_COPY_VALUE_TO_KEPT:
+			memcpy((float *) mml_arena_at(arena, tensor->kept) + at, value, bytes);
+			break;
+		case MML_COPY_KEPT_TO_VALUE:
+			memcpy(value, (float *) mml_arena_at(arena, tensor->kept) + at, bytes);
+			break;
+		case MML_COPY_CLEAR_MOMENTS:
+			memset((float *) mml_arena_at(arena, tensor->moment_m) + at, 0, bytes);
+			memset((float *) mml_arena_at(arena, tensor->moment_v) + at, 0, bytes);
+	}
+}
+
+mml_status
+mml_copy_states(mml_member *member, uint32_t groups, mml_copy what)
+{
+	const mml_params *params = member->run->params;
+	size_t		chunk = 0;
+
+	for (int32_t i = 0; i < params->n_tensors; i++)
+	{
+		const mml_tensor *tensor = &params->tensors[i];
+		size_t		n = (size_t) (tensor->rows * tensor->cols);
+
+		if (!((uint32_t) tensor->group & groups))
+			continue;
+		for (size_t at = 0; at < n; at += COPY_CHUNK, chunk++)
+		{
+			if (chunk % (size_t) member->team.size != (size_t) member->team.rank)
+				continue;
+			copy_chunk(tensor, member->run->arena, what, at, MML_MIN(n - at, COPY_CHUNK));
+			MML_TRY(mml_poll(member->host));
+		}
+	}
+	return MML_OK;
+}
+
+/* Copies one expert's parts between two states. */
+static void
+copy_expert(mml_member *member, int expert, mml_copy what)
+{
+	const mml_params *params = member->run->params;
+	const mml_shape *shape = &params->shape;
+
+	for (int l = 0; l < shape->n_layers; l++)
+	{
+		const mml_tensor *down = &params->tensors[params->down[l]];
+		const mml_tensor *up = &params->tensors[params->up[l]];
+		const mml_tensor *bias = &params->tensors[params->expert_bias[l]];
+		size_t		r = (size_t) shape->rank[l];
+
+		for (size_t i = 0; i < down->rows; i++)
+			copy_chunk(down, member->run->arena, what, i * down->cols + (size_t) expert * r, r);
+		copy_chunk(up, member->run->arena, what, (size_t) expert * r * up->cols, r * up->cols);
+		copy_chunk(bias, member->run->arena, what, (size_t) expert * bias->cols, bias->cols);
+	}
+}
+
+static mml_status
+copy_for(mml_member *member, const mml_phase_plan *plan, mml_copy what)
+{
+	if (plan->expert < 0)
+		return mml_copy_states(member, plan->groups, what);
+	copy_expert(member, plan->expert, what);
+	return MML_OK;
+}
+
+/* ---------------------------------------------------------------- evaluate */
+
+/* A batch of rows of the memory that belongs to this participant's slice. */
+static void
+open_window(const mml_member *member, const mml_batch *batch, mml_batch *window)
+{
+	const mml_shape *shape = &member->net.shape;
+	size_t		start;
+	size_t		n;
+
+	mml_slice(batch->capacity, member->team.rank, &start, &n);
+	*window = *batch;
+	window->capacity = n;
+	window->domain += start;
+	window->label += start;
+	window->weight += start;
+	window->logit += start;
+	window->u += start * member->data.vector_words;
+	for (int l = 0; l <= shape->n_layers; l++)
+		window->h[l] += start * (size_t) shape->width[l];
+	for (int l = 0; l < shape->n_layers; l++)
+	{
+		if (window->t[l] != NULL)
+			window->t[l] += start * window->t_width[l];
+		if (window->tw[l] != NULL)
+			window->tw[l] += start * window->t_width[l];
+	}
+	if (window->g != NULL)
+		window->g += start * (size_t) shape->n_experts;
+}
+
+/* Logits of this participant's share of rows: [n]. */
+static mml_status
+score_rows(mml_member *member, const mml_pass *pass, const uint32_t *rows, size_t n, float *logits)
+{
+	mml_batch	window;
+	size_t		block = 0;
+
+	if (member->team.rank >= MML_SLICES)
+		return MML_OK;
+	open_window(member, &member->batch, &window);
+	for (size_t at = 0; at < n; at += window.capacity, block++)
+	{
+		if (block % (size_t) MML_MIN(member->team.size, MML_SLICES) != (size_t) member->team.rank)
+			continue;
+		window.row = rows + at;
+		window.n = MML_MIN(n - at, window.capacity);
+		MML_TRY(mml_net_forward(&member->net, pass, &window, 0, window.n));
+		memcpy(logits + at, window.logit, window.n * sizeof(float));
+	}
+	return MML_OK;
+}
+
+static mml_status
+logloss_of(mml_host *host, const float *logits, const float *labels, size_t n, double *logloss)
+{
+	double		sum = 0.0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		sum += mml_bce(logits[i], labels[i]);
+		if (i % 65536 == 65535)
+			MML_TRY(mml_poll(host));
+	}
+	*logloss = n > 0 ? sum / (double) n : NAN;
+	return MML_OK;
+}
+
+mml_status
+mml_domain_aucs(mml_member *member, double *aucs)
+{
+	for (uint32_t d = 0; d < member->run->n_domain_ids; d++)
+	{
+		size_t		first = member->valid_start[d];
+		size_t		n = member->valid_start[d + 1] - first;
+
+		MML_TRY(mml_auc_of_logits(member->host, &member->metrics, member->logits + first, member->labels + first, n,
+								  &aucs[d]));
+	}
+	return MML_OK;
+}
+
+/* WAUC = sum n_t AUC_t / sum n_t over the domains with both classes. */
+static mml_status
+weighted_auc(mml_member *member, double *wauc)
+{
+	double		sum = 0.0;
+	double		weight = 0.0;
+
+	for (uint32_t d = 0; d < member->run->n_domain_ids; d++)
+	{
+		size_t		first = member->valid_start[d];
+		size_t		n = member->valid_start[d + 1] - first;
+		double		auc;
+
+		MML_TRY(mml_auc_of_logits(member->host, &member->metrics, member->logits + first, member->labels + first, n,
+								  &auc));
+		if (isnan(auc))
+			continue;
+		sum += (double) n * auc;
+		weight += (double) n;
+	}
+	*wauc = weight > 0.0 ? sum / weight : NAN;
+	return MML_OK;
+}
+
+/* Figures of validation rows [first, first + n) from their logits. */
+static mml_status
+measure(mml_member *member, size_t first, size_t n, mml_figures *figures)
+{
+	MML_TRY(logloss_of(member->host, member->logits + first, member->labels + first, n, &figures->logloss));
+	MML_TRY(mml_auc_of_logits(member->host, &member->metrics, member->logits + first, member->labels + first, n,
+							  &figures->auc));
+	figures->wauc = NAN;
+	return n == member->run->n_valid ? weighted_auc(member, &figures->wauc) : MML_OK;
+}
+
+double
+mml_figures_score(const mml_figures *figures)
+{
+	return isnan(figures->auc) ? -figures->logloss : figures->auc;
+}
+
+/* All together score, the leader measures, all read. */
+static mml_status
+evaluate(mml_member *member, const mml_pass *pass, size_t first, size_t n, mml_figures *figures)
+{
+	mml_pass	scoring = *pass;
+
+	scoring.is_training = false;
+	scoring.groups = 0;
+	MML_TRY(score_rows(member, &scoring, member->order + member->run->n_train + first, n, member->logits + first));
+	mml_barrier(member);
+	if (member->team.rank == 0)
+		MML_TRY(measure(member, first, n, &member->control->figures));
+	mml_barrier(member);
+	*figures = member->control->figures;
+	return MML_OK;
+}
+
+mml_status
+mml_evaluate(mml_member *member, mml_mode mode, mml_figures *figures)
+{
+	mml_pass	pass = {.mode = mode,.gate = (mml_gate) member->run->config.gate};
+
+	return evaluate(member, &pass, 0, member->run->n_valid, figures);
+}
+
+/* -------------------------------------------------------------------- step */
+
+/* What a phase has at hand while it runs. */
+typedef struct phase_work
+{
+	const mml_phase_plan *plan;
+	mml_pass	pass;
+	mml_job    *jobs;
+	int			n_jobs;
+	int64_t		t;				/* steps of the phase */
+	uint64_t	stream;			/* random numbers of the phase */
+	double		epoch_loss;		/* leader: of the epoch so far */
+	double		epoch_weight;
+	int64_t		epoch_rows;
+	double		started;		/* leader: the epoch */
+	mml_outcome *outcome;
+} phase_work;
+
+static double
+total_weight(const mml_member *member, const uint32_t *rows, size_t n)
+{
+	double		sum = 0.0;
+
+	if (!member->run->rows->has_weights)
+		return (double) n;
+	for (size_t i = 0; i < n; i++)
+	{
+		float		weight;
+
+		memcpy(&weight, mml_data_record(&member->data, rows[i]) + MML_ROW_WEIGHT, sizeof(weight));
+		sum += weight;
+	}
+	return sum;
+}
+
+/* Forward and backward of this participant's slices. */
+static mml_status
+run_slices(mml_member *member, const mml_pass *pass)
+{
+	for (int s = member->team.rank; s < MML_SLICES; s += member->team.size)
+	{
+		size_t		start;
+		size_t		n;
+
+		mml_slice(member->batch.n, s, &start, &n);
+		if (n == 0)
+			continue;
+		MML_TRY(mml_net_forward(&member->net, pass, &member->batch, start, n));
+		MML_TRY(mml_net_backward(&member->net, pass, &member->batch, start, n));
+	}
+	return MML_OK;
+}
+
+/* Gradients and steps of this participant's share of the tensors. */
+static mml_status
+run_updates(mml_member *member, phase_work *work)
+{
+	mml_adam	adam;
+	mml_table_step step = {.net = &member->net,.adam = &adam,.l2 = (float) (2.0 * member->run->config.l2)};
+	mml_row_visitor visitor = {.visit = mml_table_step_visit,.self = &step};
+
+	mml_adam_at(&adam, work->plan->learning_rate, work->t);
+	for (int j = member->team.rank; j < work->n_jobs; j += member->team.size)
+	{
+		mml_job_run(&member->net, &work->pass, &member->batch, &work->jobs[j]);
+		mml_adam_job(&member->net, &adam, &work->jobs[j]);
+	}
+	if (!(work->plan->groups & MML_GROUP_TABLE))
+		return MML_OK;
+	return mml_tables_visit(member->host, &member->net, &member->batch, member->team.rank, member->team.size,
+							&member->tables, &visitor);
+}
+
+/* The leader's bookkeeping of a step. */
+static void
+note_step(mml_member *member, phase_work *work)
+{
+	for (size_t b = 0; b < member->batch.n; b++)
+		work->epoch_loss += member->batch.loss[b];
+	work->epoch_weight += member->batch.total_weight;
+	work->epoch_rows += (int64_t) member->batch.n;
+	if (member->run->deadline > 0.0 && member->host->seconds(member->host->self) > member->run->deadline)
+		member->control->is_late = 1;
+}
+
+static mml_status
+run_step(mml_member *member, phase_work *work, const uint32_t *rows, size_t n, uint64_t batch_stream)
+{
+	member->batch.row = rows;
+	member->batch.n = n;
+	member->batch.total_weight = total_weight(member, rows, n);
+	work->pass.drop_stream = batch_stream;
+	work->t++;
+	MML_TRY(run_slices(member, &work->pass));
+	mml_barrier(member);
+	MML_TRY(run_updates(member, work));
+	if (member->team.rank == 0)
+		note_step(member, work);
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* ---------------------------------------------------------------- progress */
+
+static mml_epoch
+describe(const mml_member *member, const phase_work *work, int epoch)
+{
+	const mml_phase_plan *plan = work->plan;
+	const mml_run *run = member->run;
+	mml_epoch	report;
+
+	memset(&report, 0, sizeof(report));
+	report.run = plan->run_index;
+	report.phase = plan->phase;
+	report.expert = plan->expert;
+	report.n_experts = run->params->shape.n_experts;
+	report.domain = plan->expert < 0 ? -1 : (int) plan->domain - 1;
+	if (plan->expert >= 0)
+		report.domain_name = run->rows->names->entries[report.domain].name;
+	report.epoch = epoch;
+	report.n_epochs = run->config.epochs;
+	report.rows = work->epoch_rows;
+	report.n_steps = (int64_t) ((plan->n_rows + (size_t) run->config.batch_size - 1) / (size_t) run->config.batch_size);
+	report.step = (work->epoch_rows + run->config.batch_size - 1) / run->config.batch_size;
+	report.fraction = run->work_total > 0.0 ? run->work_done / run->work_total : 0.0;
+	report.train_logloss = work->epoch_weight > 0.0 ? work->epoch_loss / work->epoch_weight : NAN;
+	report.valid_logloss = NAN;
+	report.valid_auc = NAN;
+	return report;
+}
+
+/* A few times a second, from inside an epoch. */
+static void
+give_sign(mml_member *member, const phase_work *work, int epoch)
+{
+	mml_host   *host = member->host;
+	double		now = host->seconds(host->self);
+	mml_epoch	report;
+
+	if (host->report == NULL || now - member->last_sign < SIGN_OF_LIFE)
+		return;
+	member->last_sign = now;
+	report = describe(member, work, epoch);
+	report.seconds = now - work->started;
+	report.is_running = true;
+	host->report(host->self, &report);
+}
+
+static void
+report_epoch(mml_member *member, const phase_work *work, int epoch, const mml_figures *figures, double seconds,
+			 bool is_best)
+{
+	mml_host   *host = member->host;
+	mml_epoch	report;
+
+	if (host->report == NULL)
+		return;
+	report = describe(member, work, epoch);
+	report.seconds = seconds;
+	report.valid_logloss = figures->logloss;
+	report.valid_auc = figures->auc;
+	report.is_best = is_best;
+	host->report(host->self, &report);
+}
+
+/* ------------------------------------------------------------------- epoch */
+
+/* The order of the epoch's rows: shuffled by the leader, grouped by all. */
+static mml_status
+order_rows(mml_member *member, const phase_work *work, uint64_t epoch_stream)
+{
+	const mml_phase_plan *plan = work->plan;
+	size_t		batch_size = (size_t) member->run->config.batch_size;
+	size_t		batch = 0;
+
+	if (member->team.rank == 0)
+		mml_shuffle(epoch_stream, plan->rows, plan->n_rows);
+	mml_barrier(member);
+	for (size_t at = 0; at < plan->n_rows; at += batch_size, batch++)
+	{
+		if (batch % (size_t) member->team.size != (size_t) member->team.rank)
+			continue;
+		mml_group_by_domain(&member->data, plan->rows + at, MML_MIN(batch_size, plan->n_rows - at),
+							member->counts, member->spare);
+		if (batch % 64 == 63)
+			MML_TRY(mml_poll(member->host));
+	}
+	mml_barrier(member);
+	return MML_OK;
+}
+
+static mml_status
+run_epoch(mml_member *member, phase_work *work, int epoch)
+{
+	const mml_phase_plan *plan = work->plan;
+	size_t		batch_size = (size_t) member->run->config.batch_size;
+	uint64_t	epoch_stream = mml_combine(work->stream, (uint64_t) epoch);
+	uint64_t	batch = 0;
+
+	work->epoch_loss = 0.0;
+	work->epoch_weight = 0.0;
+	work->epoch_rows = 0;
+	work->started = member->host->seconds(member->host->self);
+	MML_TRY(order_rows(member, work, epoch_stream));
+	for (size_t at = 0; at < plan->n_rows; at += batch_size, batch++)
+	{
+		size_t		n = MML_MIN(batch_size, plan->n_rows - at);
+
+		MML_TRY(run_step(member, work, plan->rows + at, n, mml_combine(epoch_stream, batch + 1)));
+		if (member->team.rank == 0)
+		{
+			member->run->work_done += (double) n;
+			give_sign(member, work, epoch);
+		}
+		if (member->control->is_late)
+			break;
+	}
+	return MML_OK;
+}
+
+static mml_status
+diverged(mml_member *member, const mml_phase_plan *plan, int epoch)
+{
+	(void) mml_fail(member->host, MML_DIVERGED, "training diverged");
+	mml_fail_detail(member->host, "In phase %s, epoch %d, the loss is not a finite number.", mml_phase_name(plan->phase), epoch);
+	mml_fail_hint(member->host, "Lower \"learning_rate\", or look for extreme values in the numeric features.");
+	return MML_DIVERGED;
+}
+
+/* The leader compares the epoch's state with the best so far. */
+static void
+decide(mml_member *member, phase_work *work, int epoch, const mml_figures *figures, double seconds)
+{
+	mml_control *control = member->control;
+	mml_outcome *outcome = work->outcome;
+	double		score = mml_figures_score(figures);
+	double		best = mml_figures_score(&outcome->best);
+	bool		is_finite = isfinite(work->epoch_loss) && (work->plan->n_valid == 0 || isfinite(figures->logloss));
+
+	control->status = is_finite ? MML_OK : MML_DIVERGED;
+	control->is_better = work->plan->n_valid == 0 || score > best;
+	if (control->is_better)
+	{
+		outcome->best = *figures;
+		outcome->best_epoch = epoch;
+		outcome->train_logloss = work->epoch_weight > 0.0 ? work->epoch_loss / work->epoch_weight : NAN;
+	}
+	outcome->epochs = epoch;
+	outcome->seconds += seconds;
+	outcome->rows += work->epoch_rows;
+	control->is_over = control->is_late || epoch >= member->run->config.epochs ||
+		(work->plan->n_valid > 0 && epoch - outcome->best_epoch >= member->run->config.patience);
+	report_epoch(member, work, epoch, figures, seconds, control->is_better);
+}
+
+static mml_status
+end_epoch(mml_member *member, phase_work *work, int epoch, bool *is_over)
+{
+	double		seconds = member->host->seconds(member->host->self) - work->started;
+	mml_figures figures;
+
+	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &figures));
+	if (member->team.rank == 0)
+		decide(member, work, epoch, &figures, seconds);
+	mml_barrier(member);
+	if (member->control->status != MML_OK)
+		return diverged(member, work->plan, epoch);
+	*is_over = member->control->is_over;
+	if (member->control->is_better)
+		MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* The state before the phase is the first candidate. */
+static mml_status
+begin(mml_member *member, phase_work *work)
+{
+	mml_figures figures;
+
+	if (work->plan->expert < 0)
+		MML_TRY(mml_copy_states(member, work->plan->groups, MML_COPY_CLEAR_MOMENTS));
+	MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
+	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &figures));
+	memset(work->outcome, 0, sizeof(*work->outcome));
+	work->outcome->best = figures;
+	work->outcome->train_logloss = NAN;
+	if (member->team.rank == 0)
+		report_epoch(member, work, 0, &figures, 0.0, true);
+	mml_barrier(member);
+	return MML_OK;
+}
+
+static mml_status
+run_epochs(mml_member *member, phase_work *work)
+{
+	bool		is_over = member->control->is_late != 0 || work->plan->n_rows == 0;
+
+	MML_TRY(begin(member, work));
+	for (int epoch = 1; !is_over; epoch++)
+	{
+		MML_TRY(run_epoch(member, work, epoch));
+		MML_TRY(end_epoch(member, work, epoch, &is_over));
+	}
+	MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
+	mml_barrier(member);
+	return MML_OK;
+}
+
+mml_status
+mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outcome)
+{
+	phase_work	work = {
+		.plan = plan,.outcome = outcome,
+		.pass = {
+			.mode = plan->mode,.expert = plan->expert,.gate = (mml_gate) member->run->config.gate,
+			.is_training = true,.groups = plan->groups
+		}
+	};
+	mml_status	status;
+
+	work.stream = mml_combine(mml_combine((uint64_t) member->run->config.seed, (uint64_t) plan->phase + 1),
+							  (uint64_t) (plan->expert + 1));
+	MML_TRY(mml_jobs_plan(member->host, &member->net, &work.pass, &work.jobs, &work.n_jobs));
+	status = run_epochs(member, &work);
+	mml_release(member->host, work.jobs);
+	return status;
+}

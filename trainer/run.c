@@ -1,0 +1,368 @@
+/*
+ * run.c - what the participants of a training share, what each of them has,
+ * and the way from there to a model.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "mml_layers.h"
+
+#define SMALLEST_CAPACITY 1024	/* rows of a batch's memory, so that evaluation has room */
+
+/* ------------------------------------------------------------------ create */
+
+static uint32_t
+modes_of(mml_method method, mml_recipe recipe)
+{
+	(void) recipe;
+	switch (method)
+	{
+		case MML_MOE_MLORA:
+			return MML_ALL_MODES;
+		case MML_MLORA:
+			return MML_MODE_BIT(MML_MODE_BACKBONE) | MML_MODE_BIT(MML_MODE_OWN);
+		default:
+			return MML_MODE_BIT(MML_MODE_BACKBONE);
+	}
+}
+
+static uint32_t
+states_of(mml_method method)
+{
+	return MML_STATE_VALUE | MML_STATE_MOMENTS | MML_STATE_GRADIENT | MML_STATE_BEST |
+		(method == MML_MOE_MLORA ? MML_STATE_KEPT : 0);
+}
+
+/* Bytes that the run takes on top of the rows. */
+static uint64_t
+bytes_needed(const mml_run *run, uint32_t groups)
+{
+	uint64_t	all = mml_params_count(run->params, groups);
+	uint64_t	dense = mml_params_count(run->params, groups & ~(uint32_t) MML_GROUP_TABLE);
+	uint64_t	copies = run->method == MML_MOE_MLORA ? 6 : 5;	/* value, m, v, best, kept, and the model's own */
+
+	return (all * copies + dense) * sizeof(float);
+}
+
+/* Sizes the job before allocating. */
+static mml_status
+check_memory(const mml_run *run)
+{
+	mml_host   *host = run->host;
+	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE);
+	uint64_t	needed = host->memory_used + bytes_needed(run, MML_GROUP_ALL) +
+		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
+		(uint64_t) (run->n_train * 8 + run->n_valid * 36);
+
+	if (host->memory_limit == 0 || needed <= host->memory_limit)
+		return MML_OK;
+	(void) mml_fail(host, MML_LIMIT, "training needs more memory than allowed");
+	mml_fail_detail(host, "Needed are %llu MB, allowed %llu MB; %d experts and their gate take %llu MB of it.",
+					(unsigned long long) (needed >> 20) + 1, (unsigned long long) (host->memory_limit >> 20),
+					run->params->shape.n_experts, (unsigned long long) (experts >> 20));
+	if (experts > needed / 2)
+		mml_fail_hint(host, "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.");
+	else
+		mml_fail_hint(host, "Raise moemlora.training_memory, or lower \"embedding_dim\", or raise \"min_count\".");
+	return MML_LIMIT;
+}
+
+static mml_status
+share_layout(mml_run *run)
+{
+	mml_rows   *rows = run->rows;
+	mml_layout *layout;
+
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) rows->n_fields, sizeof(mml_layout), &run->layout));
+	layout = mml_arena_at(run->arena, run->layout);
+	for (int f = 0; f < rows->n_fields; f++)
+		mml_layout_of(&rows->fields[f], &layout[f]);
+	MML_TRY(mml_arena_alloc(run->arena, run->n_domain_ids, sizeof(int32_t), &run->domain_expert));
+	memcpy(mml_arena_at(run->arena, run->domain_expert), rows->domain_expert, run->n_domain_ids * sizeof(int32_t));
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) rows->n_experts, sizeof(uint32_t), &run->expert_domain));
+	mml_invert_experts(rows->domain_expert, run->n_domain_ids, run->config.experts_per_domain,
+					   mml_arena_at(run->arena, run->expert_domain));
+	return MML_OK;
+}
+
+/* First places by domain of rows: [n]. */
+static void
+count_domains(const mml_rows *rows, const uint32_t *order, size_t n, uint32_t n_ids, uint32_t *start)
+{
+	for (size_t i = 0; i < n; i++)
+		start[mml_rows_record(rows, order[i])[MML_ROW_DOMAIN] + 1]++;
+	for (uint32_t d = 0; d < n_ids; d++)
+		start[d + 1] += start[d];
+}
+
+static mml_status
+share_order(mml_run *run)
+{
+	mml_rows   *rows = run->rows;
+	size_t		n = run->n_train + run->n_valid;
+	float	   *labels;
+
+	MML_TRY(mml_arena_alloc(run->arena, n, sizeof(uint32_t), &run->order));
+	memcpy(mml_arena_at(run->arena, run->order), rows->order, n * sizeof(uint32_t));
+	MML_TRY(mml_arena_alloc(run->arena, run->n_train, sizeof(uint32_t), &run->shuffled));
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) run->n_domain_ids + 1, sizeof(uint32_t), &run->domain_start));
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) run->n_domain_ids + 1, sizeof(uint32_t), &run->valid_start));
+	MML_TRY(mml_arena_alloc(run->arena, run->n_valid, sizeof(float), &run->logits));
+	MML_TRY(mml_arena_alloc(run->arena, run->n_valid, sizeof(float), &run->labels));
+	count_domains(rows, rows->order, run->n_train, run->n_domain_ids, mml_arena_at(run->arena, run->domain_start));
+	count_domains(rows, rows->order + run->n_train, run->n_valid, run->n_domain_ids,
+				  mml_arena_at(run->arena, run->valid_start));
+	labels = mml_arena_at(run->arena, run->labels);
+	for (size_t i = 0; i < run->n_valid; i++)
+		memcpy(&labels[i], &mml_rows_record(rows, rows->order[run->n_train + i])[MML_ROW_LABEL], sizeof(float));
+	return MML_OK;
+}
+
+static mml_status
+share_all(mml_run *run)
+{
+	const mml_shape *shape;
+	size_t		batch_bytes;
+
+	MML_TRY(share_layout(run));
+	{
+		mml_shape	wanted;
+
+		mml_shape_init(&wanted, &run->config, run->rows->n_fields, run->method == MML_BACKBONE ? 0 : run->rows->n_experts,
+					   run->method == MML_MOE_MLORA && run->config.gate == MML_GATE_DOMAIN,
+					   run->method == MML_MOE_MLORA && run->config.gate == MML_GATE_INPUT);
+		MML_TRY(mml_params_declare(run->host, &wanted, mml_arena_at(run->arena, run->layout), &run->params));
+	}
+	shape = &run->params->shape;
+	MML_TRY(check_memory(run));
+	MML_TRY(share_order(run));
+	MML_TRY(mml_params_allocate(run->params, run->arena, states_of(run->method)));
+	batch_bytes = mml_batch_bytes(shape, run->rows->vector_words, run->capacity, run->modes, true);
+	MML_TRY(mml_arena_alloc(run->arena, batch_bytes, 1, &run->batch));
+	MML_TRY(mml_arena_alloc(run->arena, 1, sizeof(mml_control), &run->control));
+	return mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(mml_outcome), &run->outcomes);
+}
+
+mml_status
+mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run)
+{
+	mml_status	status;
+
+	*run = NULL;
+	if (!rows->is_finished)
+		return mml_fail(host, MML_BAD_DATA, "rows are not finished");
+	MML_TRY(mml_rows_assign_experts(rows, config));
+	MML_TRY(MML_NEW(host, *run, 1));
+	(*run)->host = host;
+	(*run)->rows = rows;
+	(*run)->config = *config;
+	(*run)->method = rows->n_experts > 0 ? (mml_method) config->method : MML_BACKBONE;
+	(*run)->arena = &rows->arena;
+	(*run)->capacity = MML_MAX((size_t) config->batch_size, SMALLEST_CAPACITY);
+	(*run)->modes = modes_of((*run)->method, (mml_recipe) config->recipe);
+	(*run)->n_train = rows->n_train;
+	(*run)->n_valid = rows->n_valid;
+	(*run)->n_domain_ids = rows->names->n + 1;
+	(*run)->deadline = config->max_seconds > 0.0 ? host->seconds(host->self) + config->max_seconds : 0.0;
+	status = share_all(*run);
+	if (status != MML_OK)
+	{
+		mml_run_free(*run);
+		*run = NULL;
+	}
+	return status;
+}
+
+void
+mml_run_free(mml_run *run)
+{
+	if (run == NULL)
+		return;
+	mml_params_free(run->host, run->params);
+	mml_release(run->host, run);
+}
+
+/* -------------------------------------------------------------------- join */
+
+static mml_status
+page_table(mml_host *host, const mml_arena *arena, const mml_ref *pages, size_t n, void ***table)
+{
+	MML_TRY(MML_NEW(host, *table, n));
+	for (size_t i = 0; i < n; i++)
+		(*table)[i] = mml_arena_at(arena, pages[i]);
+	return MML_OK;
+}
+
+static mml_status
+join_data(mml_member *member)
+{
+	mml_run    *run = member->run;
+	const mml_rows *rows = run->rows;
+	mml_data   *data = &member->data;
+
+	data->n_fields = rows->n_fields;
+	data->layout = mml_arena_at(run->arena, run->layout);
+	data->row_shift = rows->row_shift;
+	data->row_words = rows->row_words;
+	data->vector_words = rows->vector_words;
+	data->n_domain_ids = run->n_domain_ids;
+	data->domain_expert = mml_arena_at(run->arena, run->domain_expert);
+	data->expert_domain = mml_arena_at(run->arena, run->expert_domain);
+	MML_TRY(page_table(member->host, run->arena, rows->row_pages, rows->n_row_pages, (void ***) &data->row_page));
+	MML_TRY(page_table(member->host, run->arena, rows->vector_pages, rows->n_vector_pages,
+					   (void ***) &data->vector_page));
+	return page_table(member->host, run->arena, rows->item_pages, rows->n_item_pages, (void ***) &data->item_page);
+}
+
+/* Memory of its own for experts that it trains alone; alone anyway, the shared batch will do. */
+static mml_status
+join_own_batch(mml_member *member)
+{
+	mml_run    *run = member->run;
+	const mml_shape *shape = &run->params->shape;
+	uint32_t	modes = MML_MODE_BIT(MML_MODE_EXPERT);
+	size_t		bytes = mml_batch_bytes(shape, run->rows->vector_words, run->capacity, modes, true);
+
+	member->own_batch = member->batch;
+	if (member->team.size == 1 || run->method != MML_MOE_MLORA)
+		return MML_OK;
+	MML_TRY(mml_alloc(member->host, &member->own_memory, bytes, 1));
+	mml_batch_carve(shape, run->rows->vector_words, run->capacity, modes, true, member->own_memory, &member->own_batch);
+	return MML_OK;
+}
+
+static mml_status
+join_all(mml_member *member)
+{
+	mml_run    *run = member->run;
+
+	MML_TRY(join_data(member));
+	MML_TRY(mml_net_open(member->host, &member->net, run->params, run->arena, &member->data, run->config.dropout));
+	mml_batch_carve(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true,
+					mml_arena_at(run->arena, run->batch), &member->batch);
+	MML_TRY(join_own_batch(member));
+	MML_TRY(MML_NEW(member->host, member->counts, (size_t) run->n_domain_ids + 1));
+	MML_TRY(MML_NEW(member->host, member->spare, run->capacity));
+	member->control = mml_arena_at(run->arena, run->control);
+	member->order = mml_arena_at(run->arena, run->order);
+	member->shuffled = mml_arena_at(run->arena, run->shuffled);
+	member->domain_start = mml_arena_at(run->arena, run->domain_start);
+	member->valid_start = mml_arena_at(run->arena, run->valid_start);
+	member->logits = mml_arena_at(run->arena, run->logits);
+	member->labels = mml_arena_at(run->arena, run->labels);
+	member->outcomes = mml_arena_at(run->arena, run->outcomes);
+	return mml_metric_space_create(member->host, run->n_valid, &member->metrics);
+}
+
+mml_status
+mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **member)
+{
+	mml_status	status;
+
+	MML_TRY(MML_NEW(host, *member, 1));
+	(*member)->run = run;
+	(*member)->host = host;
+	(*member)->team = *team;
+	status = join_all(*member);
+	if (status != MML_OK)
+	{
+		mml_run_leave(*member);
+		*member = NULL;
+	}
+	return status;
+}
+
+void
+mml_run_leave(mml_member *member)
+{
+	mml_host   *host;
+
+	if (member == NULL)
+		return;
+	host = member->host;
+	mml_release(host, member->data.row_page);
+	mml_release(host, member->data.vector_page);
+	mml_release(host, member->data.item_page);
+	mml_release(host, member->net.value);
+	mml_release(host, member->own_memory);
+	mml_release(host, member->counts);
+	mml_release(host, member->spare);
+	mml_table_space_free(host, &member->tables);
+	mml_metric_space_free(host, &member->metrics);
+	mml_release(host, member);
+}
+
+/* ------------------------------------------------------------------ finish */
+
+static mml_status
+copy_values(mml_run *run, mml_model *model)
+{
+	for (int32_t i = 0; i < run->params->n_tensors; i++)
+	{
+		const mml_tensor *from = &run->params->tensors[i];
+
+		memcpy(mml_arena_at(&model->arena, model->params->tensors[i].value), mml_arena_at(run->arena, from->value),
+			   from->rows * from->cols * sizeof(float));
+		MML_TRY(mml_poll(run->host));
+	}
+	return MML_OK;
+}
+
+/* Takes fields, names and the experts' table away from the rows. */
+static void
+take_from_rows(mml_rows *rows, mml_model *model)
+{
+	model->n_fields = rows->n_fields;
+	model->fields = rows->fields;
+	model->names = rows->names;
+	model->domain_expert = rows->domain_expert;
+	rows->fields = NULL;
+	rows->names = NULL;
+	rows->domain_expert = NULL;
+	rows->owns_fields = false;
+}
+
+mml_status
+mml_run_finish(mml_run *run, mml_model **model)
+{
+	mml_status	status;
+
+	MML_TRY(mml_model_create(run->host, model));
+	(*model)->config = run->config;
+	(*model)->facts = run->facts;
+	(*model)->n_phases = run->n_phases;
+	memcpy((*model)->phases, run->phases, sizeof(run->phases));
+	take_from_rows(run->rows, *model);
+	status = mml_model_shape(*model, run->params->shape.n_experts, run->method == MML_MOE_MLORA);
+	if (status == MML_OK)
+		status = copy_values(run, *model);
+	if (status != MML_OK)
+	{
+		mml_model_free(*model);
+		*model = NULL;
+	}
+	return status;
+}
+
+mml_status
+mml_train(mml_host *host, mml_rows *rows, const mml_config *config, mml_model **model)
+{
+	static const mml_team serial = {.rank = 0,.size = 1};
+	mml_run    *run;
+	mml_member *member;
+	mml_status	status;
+
+	*model = NULL;
+	MML_TRY(mml_config_check(host, config));
+	MML_TRY(mml_run_create(host, rows, config, &run));
+	status = mml_run_join(run, host, &serial, &member);
+	if (status == MML_OK)
+	{
+		status = mml_run_execute(member);
+		mml_run_leave(member);
+	}
+	if (status == MML_OK)
+		status = mml_run_finish(run, model);
+	mml_run_free(run);
+	return status;
+}

@@ -1,0 +1,260 @@
+/*
+ * score.c - scores blocks of rows with one model.  Rows are grouped by domain
+ * and go through the domain's folded tower; one row takes matrix-vector
+ * products, many take matrix products.  A gate over the input cannot be folded:
+ * then the experts run as they do in training.
+ */
+#include <string.h>
+
+#include "mml_layers.h"
+
+struct mml_scorer
+{
+	mml_host   *host;
+	const mml_model *model;
+	mml_pass	pass;
+	bool		is_folded;
+	mml_rows   *rows;
+	mml_data	data;
+	mml_net		net;
+	mml_batch	batch;
+	void	   *memory;			/* of the batch */
+	mml_folds	folds;
+	size_t		n_item_pages;	/* that data.item_page knows */
+	uint32_t   *index;			/* [capacity] 0, 1, 2, ... grouped by domain */
+	uint32_t   *spare;			/* [capacity] */
+	uint32_t   *counts;			/* [n_domain_ids + 1] */
+	float	   *mean_embedding; /* [d] */
+};
+
+/* ------------------------------------------------------------------ create */
+
+/* The row that stands for an unknown domain: the mean of the known ones. */
+static mml_status
+mean_of_domains(mml_scorer *scorer)
+{
+	const mml_field_tensors *of = &scorer->net.params->of_field[scorer->net.shape.n_fields - 1];
+	size_t		d = (size_t) scorer->net.shape.dim;
+	uint32_t	n = scorer->data.n_domain_ids;
+
+	MML_TRY(MML_NEW(scorer->host, scorer->mean_embedding, d));
+	for (uint32_t id = 1; id < n; id++)
+	{
+		mml_axpy(d, 1.0f / (float) (n - 1), scorer->net.value[of->embedding] + (size_t) id * d, scorer->mean_embedding);
+		if (of->linear >= 0)
+			scorer->net.mean_linear += scorer->net.value[of->linear][id] / (float) (n - 1);
+	}
+	scorer->net.mean_embedding = scorer->mean_embedding;
+	return MML_OK;
+}
+
+static mml_status
+open_data(mml_scorer *scorer)
+{
+	const mml_model *model = scorer->model;
+	const mml_rows *rows = scorer->rows;
+	mml_data   *data = &scorer->data;
+
+	data->n_fields = model->n_fields;
+	data->layout = model->layout;
+	data->row_shift = rows->row_shift;
+	data->row_words = rows->row_words;
+	data->vector_words = rows->vector_words;
+	data->n_domain_ids = mml_model_domain_ids(model);
+	data->domain_expert = model->domain_expert;
+	data->expert_domain = model->expert_domain;
+	MML_TRY(MML_NEW(scorer->host, data->row_page, 1));
+	return MML_NEW(scorer->host, data->vector_page, 1);
+}
+
+static mml_status
+create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
+{
+	const mml_model *model = scorer->model;
+	uint32_t	modes = MML_MODE_BIT(scorer->is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE);
+	uint32_t	vector_words;
+	size_t		bytes;
+
+	MML_TRY(mml_rows_create_scoring(scorer->host, model->fields, model->n_fields, model->names,
+									model->config.unknown_domain, capacity, &scorer->rows));
+	MML_TRY(open_data(scorer));
+	MML_TRY(mml_net_open(scorer->host, &scorer->net, model->params, &model->arena, &scorer->data, 0.0));
+	MML_TRY(mean_of_domains(scorer));
+	vector_words = scorer->rows->vector_words;
+	bytes = mml_batch_bytes(&model->params->shape, vector_words, capacity, modes, false);
+	MML_TRY(mml_alloc(scorer->host, &scorer->memory, bytes, 1));
+	mml_batch_carve(&model->params->shape, vector_words, capacity, modes, false, scorer->memory, &scorer->batch);
+	MML_TRY(MML_NEW(scorer->host, scorer->index, capacity));
+	MML_TRY(MML_NEW(scorer->host, scorer->spare, capacity));
+	MML_TRY(MML_NEW(scorer->host, scorer->counts, (size_t) scorer->data.n_domain_ids + 2));
+	return mml_folds_create(scorer->host, &scorer->net, scorer->is_folded ? scorer->pass.mode : MML_MODE_BACKBONE,
+							fold_limit, &scorer->folds);
+}
+
+mml_status
+mml_scorer_create(mml_host *host, const mml_model *model, mml_mode mode,
+				  size_t capacity, size_t fold_limit, mml_scorer **scorer)
+{
+	mml_status	status;
+
+	*scorer = NULL;
+	if (mode == MML_MODE_EXPERT || (mode == MML_MODE_OWN && !model->facts.has_own) ||
+		(mode == MML_MODE_GATE && !model->facts.has_gate))
+		return mml_fail(host, MML_BAD_OPTION, "the model has no mode \"%s\"", mml_mode_name(mode));
+	MML_TRY(MML_NEW(host, *scorer, 1));
+	(*scorer)->host = host;
+	(*scorer)->model = model;
+	(*scorer)->pass.mode = mode;
+	(*scorer)->pass.gate = (mml_gate) model->config.gate;
+	(*scorer)->is_folded = mode != MML_MODE_GATE || model->config.gate == MML_GATE_DOMAIN;
+	status = create_parts(*scorer, MML_MAX(capacity, 1), fold_limit);
+	if (status != MML_OK)
+	{
+		mml_scorer_free(*scorer);
+		*scorer = NULL;
+	}
+	return status;
+}
+
+void
+mml_scorer_free(mml_scorer *scorer)
+{
+	mml_host   *host;
+
+	if (scorer == NULL)
+		return;
+	host = scorer->host;
+	mml_folds_free(&scorer->folds);
+	mml_rows_free(scorer->rows);
+	mml_release(host, scorer->data.row_page);
+	mml_release(host, scorer->data.vector_page);
+	mml_release(host, scorer->data.item_page);
+	mml_release(host, scorer->net.value);
+	mml_release(host, scorer->memory);
+	mml_release(host, scorer->index);
+	mml_release(host, scorer->spare);
+	mml_release(host, scorer->counts);
+	mml_release(host, scorer->mean_embedding);
+	mml_release(host, scorer);
+}
+
+mml_rows *
+mml_scorer_rows(mml_scorer *scorer)
+{
+	return scorer->rows;
+}
+
+size_t
+mml_scorer_bytes(const mml_scorer *scorer)
+{
+	return scorer->folds.bytes + mml_rows_bytes(scorer->rows) + sizeof(*scorer) +
+		mml_batch_bytes(&scorer->net.shape, scorer->data.vector_words, scorer->batch.capacity,
+						MML_MODE_BIT(scorer->is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE), false);
+}
+
+/* ------------------------------------------------------------------- score */
+
+/* Pages come with the rows: tell the data where they are. */
+static mml_status
+refresh_pages(mml_scorer *scorer)
+{
+	mml_rows   *rows = scorer->rows;
+
+	scorer->data.row_page[0] = mml_arena_at(&rows->arena, rows->row_pages[0]);
+	if (rows->n_vector_pages > 0)
+		scorer->data.vector_page[0] = mml_arena_at(&rows->arena, rows->vector_pages[0]);
+	if (rows->n_item_pages == scorer->n_item_pages)
+		return MML_OK;
+	mml_release(scorer->host, scorer->data.item_page);
+	scorer->data.item_page = NULL;
+	scorer->n_item_pages = 0;
+	MML_TRY(MML_NEW(scorer->host, scorer->data.item_page, rows->n_item_pages));
+	for (size_t i = 0; i < rows->n_item_pages; i++)
+		scorer->data.item_page[i] = mml_arena_at(&rows->arena, rows->item_pages[i]);
+	scorer->n_item_pages = rows->n_item_pages;
+	return MML_OK;
+}
+
+/* index: the rows in ascending order of their domains; MML_DOMAIN_MEAN last. */
+static void
+group_rows(mml_scorer *scorer, size_t n)
+{
+	uint32_t	n_ids = scorer->data.n_domain_ids;
+	uint32_t	sum = 0;
+
+	scorer->index[0] = 0;
+	if (n == 1)
+		return;
+	memset(scorer->counts, 0, ((size_t) n_ids + 2) * sizeof(uint32_t));
+	for (size_t i = 0; i < n; i++)
+	{
+		scorer->spare[i] = MML_MIN(mml_data_record(&scorer->data, i)[MML_ROW_DOMAIN], n_ids);
+		scorer->counts[scorer->spare[i]]++;
+	}
+	for (uint32_t d = 0; d <= n_ids; d++)
+	{
+		uint32_t	count = scorer->counts[d];
+
+		scorer->counts[d] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < n; i++)
+		scorer->index[scorer->counts[scorer->spare[i]]++] = (uint32_t) i;
+}
+
+/* Each domain's rows through its tower. */
+static mml_status
+run_towers(mml_scorer *scorer, size_t n)
+{
+	mml_batch  *batch = &scorer->batch;
+
+	for (size_t at = 0; at < n;)
+	{
+		mml_tower	tower;
+		size_t		end = at + 1;
+
+		while (end < n && batch->domain[end] == batch->domain[at])
+			end++;
+		MML_TRY(mml_folds_tower(&scorer->folds, batch->domain[at], &tower));
+		mml_plain_tower(&scorer->net, &tower, batch, at, end - at);
+		at = end;
+	}
+	return MML_OK;
+}
+
+mml_status
+mml_score_logits(mml_scorer *scorer, float *logits)
+{
+	size_t		n = scorer->rows->n_rows;
+	mml_batch  *batch = &scorer->batch;
+	mml_status	status;
+
+	if (n == 0)
+		return MML_OK;
+	MML_TRY(refresh_pages(scorer));
+	group_rows(scorer, n);
+	batch->row = scorer->index;
+	batch->n = n;
+	if (scorer->is_folded)
+	{
+		mml_gather(&scorer->net, batch, 0, n);
+		status = run_towers(scorer, n);
+	}
+	else
+		status = mml_net_forward(&scorer->net, &scorer->pass, batch, 0, n);
+	for (size_t i = 0; i < n; i++)
+		logits[scorer->index[i]] = batch->logit[i];
+	mml_rows_reset(scorer->rows);
+	return status;
+}
+
+mml_status
+mml_score(mml_scorer *scorer, float *probabilities)
+{
+	size_t		n = scorer->rows->n_rows;
+
+	MML_TRY(mml_score_logits(scorer, probabilities));
+	for (size_t i = 0; i < n; i++)
+		probabilities[i] = (float) mml_sigmoid(probabilities[i]);
+	return MML_OK;
+}

@@ -1,0 +1,477 @@
+/*
+ * train.c - the program of a recipe: which phases, from which start, and which
+ * mode is served in the end (MODELS.md section 5).
+ *
+ * Every participant runs it; the leader writes down what it finds.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "mml_layers.h"
+
+#define OWN_SHARE_GATE 0.95
+#define OWN_SHARE_GATED 0.5
+#define FINETUNE_RATE 0.2
+
+/* How a recipe starts. */
+typedef struct start_kind
+{
+	mml_phase	phase;
+	mml_mode	mode;
+	uint32_t	groups;
+	double		own_share;
+} start_kind;
+
+static const start_kind starts[] = {
+	[MML_RECIPE_PAPER] = {MML_PHASE_BACKBONE, MML_MODE_BACKBONE, MML_GROUP_TABLE | MML_GROUP_BASE, OWN_SHARE_GATE},
+	[MML_RECIPE_JOINT] = {MML_PHASE_JOINT, MML_MODE_OWN, MML_GROUP_TABLE | MML_GROUP_BASE | MML_GROUP_EXPERT, OWN_SHARE_GATE},
+	[MML_RECIPE_GATED] = {MML_PHASE_GATED, MML_MODE_GATE, MML_GROUP_ALL, OWN_SHARE_GATED},
+};
+
+/* ----------------------------------------------------------------- helpers */
+
+static bool
+is_leader(const mml_member *member)
+{
+	return member->team.rank == 0;
+}
+
+/* The training rows in canonical order again. */
+static void
+reset_rows(mml_member *member)
+{
+	if (is_leader(member))
+		memcpy(member->shuffled, member->order, member->run->n_train * sizeof(uint32_t));
+	mml_barrier(member);
+}
+
+/* Work that can be counted on at most, for the fraction. */
+static double
+planned_work(const mml_run *run)
+{
+	double		epochs = run->config.epochs;
+	double		pass = (double) run->n_train * epochs;
+	int			n_starts = run->config.recipe == MML_RECIPE_AUTO ? 3 : 1;
+
+	if (run->method != MML_MOE_MLORA)
+		return pass;
+	return pass * (n_starts + run->config.experts_per_domain + 1 + (run->config.finetune ? 1 : 0));
+}
+
+static mml_phase_summary *
+new_summary(mml_run *run, mml_phase phase)
+{
+	mml_phase_summary *summary = &run->phases[run->n_phases++];
+
+	memset(summary, 0, sizeof(*summary));
+	summary->phase = phase;
+	summary->is_used = 1;
+	return summary;
+}
+
+static void
+add_note(mml_phase_summary *summary, const char *text)
+{
+	size_t		end = strlen(summary->note);
+
+	mml_format(summary->note + end, sizeof(summary->note) - end, "%s%s", end > 0 ? "; " : "", text);
+}
+
+static void
+fill_summary(mml_phase_summary *summary, const mml_outcome *outcome, size_t n_rows)
+{
+	summary->epochs = outcome->epochs;
+	summary->rows = (int64_t) n_rows;
+	summary->seconds = outcome->seconds;
+	summary->rows_per_second = outcome->seconds > 0.0 ? (double) outcome->rows / outcome->seconds : NAN;
+	summary->train_logloss = outcome->train_logloss;
+	summary->valid_logloss = outcome->best.logloss;
+	summary->valid_auc = outcome->best.auc;
+	summary->valid_wauc = outcome->best.wauc;
+}
+
+/* What a person should know about how the state of a phase was chosen. */
+static void
+note_selection(const mml_run *run, mml_phase_summary *summary)
+{
+	if (run->n_valid == 0)
+		add_note(summary, "no validation rows: all epochs were run and the last state kept");
+	else if (isnan(summary->valid_auc))
+		add_note(summary, "validation rows of one class only: chosen by logloss");
+	if (run->method == MML_BACKBONE && run->config.method != MML_BACKBONE)
+		add_note(summary, "no domain has min_domain_rows training rows: no experts");
+}
+
+/* ------------------------------------------------------------------ phases */
+
+/* A phase over all training rows; its figures, to all participants. */
+static mml_status
+run_whole_phase(mml_member *member, const start_kind *kind, double learning_rate, mml_figures *figures)
+{
+	mml_run    *run = member->run;
+	mml_outcome outcome;
+	mml_phase_plan plan = {
+		.phase = kind->phase,.mode = kind->mode,.expert = -1,.groups = kind->groups,.learning_rate = learning_rate,
+		.rows = member->shuffled,.n_rows = run->n_train,.n_valid = run->n_valid,.run_index = run->n_phases
+	};
+
+	double		work_before = run->work_done;
+
+	reset_rows(member);
+	MML_TRY(mml_phase_run(member, &plan, &outcome));
+	if (is_leader(member))
+	{
+		mml_phase_summary *summary = new_summary(run, kind->phase);
+
+		fill_summary(summary, &outcome, run->n_train);
+		note_selection(run, summary);
+		if (member->control->is_late)
+			add_note(summary, "stopped by max_seconds");
+		member->control->figures = outcome.best;
+		run->work_done = work_before + (double) run->n_train * run->config.epochs;
+	}
+	mml_barrier(member);
+	*figures = member->control->figures;
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* Whether an expert can be chosen by its domain's validation rows. */
+static bool
+has_both_classes(const mml_member *member, uint32_t domain)
+{
+	size_t		n_positive = 0;
+	size_t		n = member->valid_start[domain + 1] - member->valid_start[domain];
+
+	for (size_t i = 0; i < n; i++)
+		n_positive += member->labels[member->valid_start[domain] + i] > 0.5f;
+	return n_positive > 0 && n_positive < n;
+}
+
+/* One expert, by this participant alone. */
+static mml_status
+run_expert(mml_member *member, int expert)
+{
+	mml_run    *run = member->run;
+	uint32_t	domain = member->data.expert_domain[expert / run->config.experts_per_domain];
+	mml_phase_plan plan = {
+		.phase = MML_PHASE_EXPERTS,.mode = MML_MODE_EXPERT,.expert = expert,.domain = domain,
+		.groups = MML_GROUP_EXPERT,.learning_rate = run->config.learning_rate,
+		.rows = member->shuffled + member->domain_start[domain],
+		.n_rows = member->domain_start[domain + 1] - member->domain_start[domain],
+		.valid_first = member->valid_start[domain],
+		.n_valid = member->valid_start[domain + 1] - member->valid_start[domain],
+		.run_index = run->n_phases
+	};
+
+	memset(&member->outcomes[expert], 0, sizeof(mml_outcome));
+	member->outcomes[expert].train_logloss = NAN;
+	if (run->n_valid > 0 && !has_both_classes(member, domain))
+	{
+		member->outcomes[expert].best_epoch = -1;
+		return MML_OK;
+	}
+	return mml_phase_run(member, &plan, &member->outcomes[expert]);
+}
+
+/* This participant's domains, one expert after the other, as a team of one. */
+static mml_status
+run_my_experts(mml_member *member)
+{
+	mml_run    *run = member->run;
+	int			per_domain = run->config.experts_per_domain;
+	mml_team	team = member->team;
+	mml_batch	shared_batch = member->batch;
+	mml_control *shared_control = member->control;
+	mml_status	status = MML_OK;
+
+	member->team.rank = 0;
+	member->team.size = 1;
+	member->batch = member->own_batch;
+	member->own_control = *shared_control;
+	member->control = &member->own_control;
+	if (team.rank != 0)
+		member->host->report = NULL;
+	for (int e = 0; status == MML_OK && e < run->params->shape.n_experts; e++)
+		if ((e / per_domain) % team.size == team.rank)
+			status = run_expert(member, e);
+	member->team = team;
+	member->batch = shared_batch;
+	member->control = shared_control;
+	return status;
+}
+
+static void
+summarize_experts(mml_member *member, const mml_figures *figures)
+{
+	mml_run    *run = member->run;
+	mml_outcome sum = {.best = *figures};
+	mml_phase_summary *summary = new_summary(run, MML_PHASE_EXPERTS);
+	double		loss = 0.0;
+	double		weight = 0.0;
+	int			n_kept = 0;
+	size_t		rows = 0;
+
+	for (int e = 0; e < run->params->shape.n_experts; e++)
+	{
+		const mml_outcome *outcome = &member->outcomes[e];
+		uint32_t	domain = member->data.expert_domain[e / run->config.experts_per_domain];
+		size_t		n = member->domain_start[domain + 1] - member->domain_start[domain];
+
+		rows += n;
+		n_kept += outcome->best_epoch < 0;
+		sum.epochs += outcome->epochs;
+		sum.rows += outcome->rows;
+		sum.seconds += outcome->seconds;
+		if (isnan(outcome->train_logloss))
+			continue;
+		loss += (double) n * outcome->train_logloss;
+		weight += (double) n;
+	}
+	sum.train_logloss = weight > 0.0 ? loss / weight : NAN;
+	fill_summary(summary, &sum, rows);
+	if (n_kept > 0)
+	{
+		char		text[128];
+
+		mml_format(text, sizeof(text), "%d of %d experts kept their first state: no validation rows of both classes",
+				   n_kept, run->params->shape.n_experts);
+		add_note(summary, text);
+	}
+}
+
+/* The training rows by domain, each domain's in canonical order. */
+static void
+group_rows(mml_member *member)
+{
+	mml_run    *run = member->run;
+
+	if (is_leader(member))
+	{
+		memcpy(member->counts, member->domain_start, run->n_domain_ids * sizeof(uint32_t));
+		for (size_t i = 0; i < run->n_train; i++)
+		{
+			uint32_t	row = member->order[i];
+
+			member->shuffled[member->counts[mml_data_record(&member->data, row)[MML_ROW_DOMAIN]]++] = row;
+		}
+	}
+	mml_barrier(member);
+}
+
+static mml_status
+run_experts(mml_member *member)
+{
+	mml_run    *run = member->run;
+	double		work_after = run->work_done +
+		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
+	mml_figures figures;
+
+	group_rows(member);
+	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
+	mml_barrier(member);
+	MML_TRY(run_my_experts(member));
+	mml_barrier(member);
+	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
+	if (is_leader(member))
+	{
+		summarize_experts(member, &figures);
+		run->work_done = work_after;
+	}
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* ------------------------------------------------------------------ recipe */
+
+static mml_status
+initialize(mml_member *member, double own_share)
+{
+	const mml_run *run = member->run;
+
+	if (is_leader(member))
+		MML_TRY(mml_params_initialize(member->host, run->params, run->arena, run->config.seed, MML_GROUP_ALL,
+									  run->config.gate_own_share > 0.0 ? run->config.gate_own_share : own_share));
+	mml_barrier(member);
+	return MML_OK;
+}
+
+static mml_status
+run_start(mml_member *member, mml_recipe recipe, mml_figures *figures)
+{
+	MML_TRY(initialize(member, starts[recipe].own_share));
+	return run_whole_phase(member, &starts[recipe], member->run->config.learning_rate, figures);
+}
+
+static mml_status
+keep_state(mml_member *member, mml_copy what)
+{
+	MML_TRY(mml_copy_states(member, MML_GROUP_ALL, what));
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* Makes the starts that the recipe asks for; the best one's state is kept and in place. */
+static mml_status
+run_starts(mml_member *member, mml_recipe *chosen, mml_figures *figures)
+{
+	mml_recipe	asked = (mml_recipe) member->run->config.recipe;
+	mml_recipe	first = asked == MML_RECIPE_AUTO ? MML_RECIPE_PAPER : asked;
+	mml_recipe	last = asked == MML_RECIPE_AUTO ? MML_RECIPE_GATED : asked;
+
+	*chosen = first;
+	for (mml_recipe recipe = first; recipe <= last; recipe++)
+	{
+		mml_figures now;
+
+		MML_TRY(run_start(member, recipe, &now));
+		if (recipe > first && !(mml_figures_score(&now) > mml_figures_score(figures)))
+			continue;
+		*chosen = recipe;
+		*figures = now;
+		MML_TRY(keep_state(member, MML_COPY_VALUE_TO_KEPT));
+	}
+	if (is_leader(member))
+		for (mml_recipe recipe = first; recipe <= last; recipe++)
+			if (recipe != *chosen)
+			{
+				member->run->phases[recipe - first].is_used = 0;
+				add_note(&member->run->phases[recipe - first], "not used");
+			}
+	return *chosen == last ? MML_OK : keep_state(member, MML_COPY_KEPT_TO_VALUE);
+}
+
+/* ------------------------------------------------------------------- serve */
+
+/* Figures of every mode that the method has, and the AUCs of the domains in it. */
+static mml_status
+measure_modes(mml_member *member, mml_figures *figures, mml_mode *last)
+{
+	mml_run    *run = member->run;
+	double	   *aucs = NULL;
+	mml_status	status = MML_OK;
+
+	*last = run->method == MML_MOE_MLORA ? MML_MODE_GATE : run->method == MML_MLORA ? MML_MODE_OWN : MML_MODE_BACKBONE;
+	if (is_leader(member))
+		MML_TRY(MML_NEW(member->host, aucs, run->n_domain_ids));
+	for (mml_mode mode = MML_MODE_BACKBONE; status == MML_OK && mode <= MML_MODE_GATE; mode++)
+	{
+		if (mode <= *last)
+			status = mml_evaluate(member, mode, &figures[mode]);
+		if (!is_leader(member) || status != MML_OK)
+			continue;
+		if (mode <= *last)
+			status = mml_domain_aucs(member, aucs);
+		for (uint32_t d = 1; d < run->n_domain_ids; d++)
+		{
+			mml_domain *domain = &run->rows->names->entries[d - 1];
+			double	   *place = mode == MML_MODE_BACKBONE ? &domain->backbone_auc :
+				mode == MML_MODE_OWN ? &domain->own_auc : &domain->gate_auc;
+
+			*place = mode <= *last ? aucs[d] : NAN;
+		}
+	}
+	mml_release(member->host, aucs);
+	return status;
+}
+
+/* The best mode, ties to the simpler one.  Without validation rows: the most complete. */
+static mml_mode
+best_mode(const mml_run *run, const mml_figures *figures, mml_mode last)
+{
+	mml_mode	best = MML_MODE_BACKBONE;
+
+	if (run->config.serve != MML_SERVE_AUTO)
+		return MML_MIN((mml_mode) (run->config.serve - MML_SERVE_BACKBONE), last);
+	if (run->n_valid == 0)
+		return last;
+	for (mml_mode mode = MML_MODE_OWN; mode <= last; mode++)
+		if (mml_figures_score(&figures[mode]) > mml_figures_score(&figures[best]))
+			best = mode;
+	return best;
+}
+
+static void
+note_facts(mml_run *run, const mml_figures *figures, mml_mode served, mml_mode last)
+{
+	mml_model_facts *facts = &run->facts;
+
+	memset(facts, 0, sizeof(*facts));
+	facts->served = served;
+	facts->n_experts = run->params->shape.n_experts;
+	facts->has_own = last >= MML_MODE_OWN;
+	facts->has_gate = last >= MML_MODE_GATE;
+	facts->rows = (int64_t) (run->n_train + run->n_valid);
+	facts->train_rows = (int64_t) run->n_train;
+	facts->valid_rows = (int64_t) run->n_valid;
+	facts->parameters = (int64_t) mml_params_count(run->params, MML_GROUP_ALL);
+	facts->valid_auc = figures[served].auc;
+	facts->valid_wauc = figures[served].wauc;
+	facts->valid_logloss = figures[served].logloss;
+}
+
+/* A recipe never ends worse than it began: `start` reached its figures in its own mode. */
+static mml_status
+choose_served(mml_member *member, mml_recipe start, const mml_figures *start_figures)
+{
+	mml_run    *run = member->run;
+	mml_figures figures[MML_MODE_GATE + 1];
+	mml_mode	last;
+	mml_mode	served;
+
+	MML_TRY(measure_modes(member, figures, &last));
+	served = best_mode(run, figures, last);
+	if (run->method == MML_MOE_MLORA && run->config.serve == MML_SERVE_AUTO && run->n_valid > 0 &&
+		mml_figures_score(&figures[served]) < mml_figures_score(start_figures))
+	{
+		int			first_later = run->config.recipe == MML_RECIPE_AUTO ? 3 : 1;
+
+		MML_TRY(keep_state(member, MML_COPY_KEPT_TO_VALUE));
+		MML_TRY(measure_modes(member, figures, &last));
+		served = starts[start].mode;
+		for (int i = first_later; is_leader(member) && i < run->n_phases; i++)
+		{
+			run->phases[i].is_used = 0;
+			add_note(&run->phases[i], "not used");
+		}
+	}
+	if (is_leader(member))
+		note_facts(run, figures, served, last);
+	mml_barrier(member);
+	return MML_OK;
+}
+
+/* ----------------------------------------------------------------- program */
+
+static mml_status
+run_moe_mlora(mml_member *member)
+{
+	static const start_kind gate = {MML_PHASE_GATE, MML_MODE_GATE, MML_GROUP_GATE, 0.0};
+	static const start_kind finetune = {MML_PHASE_FINETUNE, MML_MODE_GATE, MML_GROUP_ALL, 0.0};
+	double		learning_rate = member->run->config.learning_rate;
+	mml_recipe	start;
+	mml_figures start_figures;
+	mml_figures figures;
+
+	MML_TRY(run_starts(member, &start, &start_figures));
+	MML_TRY(run_experts(member));
+	MML_TRY(run_whole_phase(member, &gate, learning_rate, &figures));
+	if (member->run->config.finetune)
+		MML_TRY(run_whole_phase(member, &finetune, learning_rate * FINETUNE_RATE, &figures));
+	return choose_served(member, start, &start_figures);
+}
+
+mml_status
+mml_run_execute(mml_member *member)
+{
+	mml_recipe	recipe = member->run->method == MML_MLORA ? MML_RECIPE_JOINT : MML_RECIPE_PAPER;
+	mml_figures figures;
+
+	if (is_leader(member))
+		member->run->work_total = planned_work(member->run);
+	mml_barrier(member);
+	if (member->run->method == MML_MOE_MLORA)
+		return run_moe_mlora(member);
+	MML_TRY(run_start(member, recipe, &figures));
+	return choose_served(member, recipe, &figures);
+}
