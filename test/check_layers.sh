@@ -17,8 +17,9 @@ includes() {
 }
 
 # Every "object:symbol" that the core's objects want from elsewhere.
+wanted_symbols=$(nm -A -u trainer/*.o | sed 's/:.* /:/')
 wanted() {
-	nm -A -u trainer/*.o | sed 's/:.* /:/'
+	echo "$wanted_symbols"
 }
 
 # The rules.  Each prints what breaks it, so silence is good.

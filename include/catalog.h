@@ -1,0 +1,117 @@
+/*
+ * catalog.h - the tables of schema moemlora, as sql/moemlora.sql creates them:
+ * column numbers, scans, and the switch to their owner for writing.  Private to
+ * catalog.c, model_access.c and model_store_*.c.
+ */
+#ifndef MOEMLORA_CATALOG_H
+#define MOEMLORA_CATALOG_H
+
+#include "access/genam.h"		/* for SysScanDesc */
+#include "access/htup.h"		/* for HeapTuple */
+#include "access/skey.h"		/* for ScanKeyData */
+#include "utils/relcache.h"		/* for Relation */
+
+#include "moemlora.h"
+
+/* Bytes of a component's part: a row of it stays far from the limit of 1 GB in a dump too. */
+#define CATALOG_PART_BYTES (32 * 1024 * 1024)
+
+/* The grantee that stands for everybody. */
+#define CATALOG_PUBLIC "public"
+
+/* Column numbers.  A later version of the extension only adds at the end. */
+enum
+{
+	Anum_model_id = 1,
+	Anum_model_name,
+	Anum_model_owner,
+	Anum_model_current_version
+};
+
+enum
+{
+	Anum_grant_model_id = 1,
+	Anum_grant_grantee
+};
+
+enum
+{
+	Anum_version_id = 1,
+	Anum_version_model_id,
+	Anum_version_number,
+	Anum_version_uuid,
+	Anum_version_bytes
+};
+
+enum
+{
+	Anum_component_version_id = 1,
+	Anum_component_kind,
+	Anum_component_name,
+	Anum_component_part,
+	Anum_component_crc,
+	Anum_component_data
+};
+
+/* A row of moemlora.model, as far as the glue needs it. */
+typedef struct ModelRow
+{
+	int64		id;
+	NameData	owner;
+	int32		current_version;
+	ItemPointerData place;		/* tells whether two snapshots see the same row */
+} ModelRow;
+
+/* model_store_read.c */
+
+/* False when `snapshot` sees no model of that name. */
+extern bool ModelRowFind(const char *name, Snapshot snapshot, ModelRow *row);
+
+/* Raises undefined_object for a name that is not there. */
+extern void ModelRowMissing(const char *name) pg_attribute_noreturn();
+
+/* catalog.c */
+
+/* An ordered scan of one table by one of its indexes. */
+typedef struct CatalogScan
+{
+	Relation	table;
+	Relation	index;
+	SysScanDesc scan;
+} CatalogScan;
+
+extern void CatalogKeyInteger(ScanKeyData *key, AttrNumber column, int64 value);
+extern void CatalogKeyNumber(ScanKeyData *key, AttrNumber column, int32 value);
+extern void CatalogKeyText(ScanKeyData *key, AttrNumber column, const char *value);
+
+extern void CatalogScanBegin(CatalogScan *scan, const char *table, const char *index, Snapshot snapshot,
+							 int n_keys, ScanKeyData *keys);
+extern HeapTuple CatalogScanNext(CatalogScan *scan);
+extern Datum CatalogScanValue(CatalogScan *scan, HeapTuple row, AttrNumber column);
+extern void CatalogScanEnd(CatalogScan *scan);
+
+/* Who was there before CatalogWriteBegin(). */
+typedef struct CatalogWriter
+{
+	Oid			user;
+	int			context;		/* security context */
+	int			nest_level;		/* of settings */
+} CatalogWriter;
+
+/* Opens SPI as the tables' owner under a search_path that nobody else can fill; an error undoes all of it. */
+extern void CatalogWriteBegin(CatalogWriter *writer);
+extern void CatalogWriteEnd(const CatalogWriter *writer);
+
+/* An INSERT, UPDATE or DELETE inside CatalogWriteBegin() .. End(), prepared once. */
+typedef struct CatalogStatement
+{
+	struct _SPI_plan *plan;
+	int			n_arguments;
+} CatalogStatement;
+
+extern void CatalogPrepare(CatalogStatement *statement, const char *command, int n_arguments, const Oid *types);
+
+/* Runs it and returns the number of rows; `nulls` as SPI wants them, or NULL. Results stay in SPI_tuptable. */
+extern uint64 CatalogExecute(const CatalogStatement *statement, Datum *values, const char *nulls);
+
+#endif							/* MOEMLORA_CATALOG_H */

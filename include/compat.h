@@ -1,0 +1,73 @@
+/*
+ * compat.h - where PostgreSQL 14 to 18 differ.  The one file that asks for
+ * PG_VERSION_NUM; everybody else uses the names of the newest server.
+ */
+#ifndef MOEMLORA_COMPAT_H
+#define MOEMLORA_COMPAT_H
+
+#include "catalog/pg_proc.h"	/* for ProcedureRelationId */
+#include "utils/acl.h"			/* for AclResult */
+#include "utils/backend_status.h"	/* for MyBEEntry */
+#include "utils/guc.h"			/* for MarkGUCPrefixReserved */
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"				/* for VARDATA_ANY */
+#endif
+
+#if PG_VERSION_NUM < 140000
+#error "moemlora needs PostgreSQL 14 or later"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/*
+ * The identifiers that pg_stat_activity shows beside a query.
+ * pgstat_report_activity() clears them; from 18 on there is one for the plan.
+ */
+typedef struct ActivityIds
+{
+#if PG_VERSION_NUM >= 180000
+	int64		query;
+	int64		plan;
+#else
+	uint64		query;
+#endif
+} ActivityIds;
+
+static inline ActivityIds
+ActivityIdsGet(void)
+{
+	ActivityIds ids;
+
+	ids.query = MyBEEntry->st_query_id;
+#if PG_VERSION_NUM >= 180000
+	ids.plan = MyBEEntry->st_plan_id;
+#endif
+	return ids;
+}
+
+static inline void
+ActivityIdsPut(ActivityIds ids)
+{
+	pgstat_report_query_id(ids.query, true);
+#if PG_VERSION_NUM >= 180000
+	pgstat_report_plan_id(ids.plan, true);
+#endif
+}
+
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn _Noreturn
+#endif
+
+#if PG_VERSION_NUM < 160000
+static inline AclResult
+object_aclcheck(Oid class_oid pg_attribute_unused(), Oid object_oid, Oid role_oid, AclMode mode)
+{
+	Assert(class_oid == ProcedureRelationId);
+	return pg_proc_aclcheck(object_oid, role_oid, mode);
+}
+#endif
+
+#endif							/* MOEMLORA_COMPAT_H */

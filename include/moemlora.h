@@ -1,0 +1,283 @@
+/*
+ * moemlora.h - prototypes of the PostgreSQL glue, grouped by the file that
+ * defines them.  Each .c file of src/ includes postgres.h first, then this.
+ *
+ * Names: moemlora_xxx is a SQL entry point, RoomVerb is glue, mml_xxx is the
+ * numeric core, of which the glue sees include/mml.h only.
+ */
+#ifndef MOEMLORA_H
+#define MOEMLORA_H
+
+#include "access/tupdesc.h"		/* for TupleDesc */
+#include "executor/tuptable.h"	/* for TupleTableSlot */
+#include "utils/jsonb.h"		/* for Jsonb */
+#include "utils/snapshot.h"		/* for Snapshot */
+#include "utils/uuid.h"			/* for pg_uuid_t */
+
+#include "mml.h"
+
+/* The extension's catalog schema. */
+#define MOEMLORA_SCHEMA "moemlora"
+
+/* guc.c: the settings moemlora.training_memory, .cache_size, .max_workers */
+extern int	GucTrainingMemoryKb;
+extern int	GucCacheSizeKb;
+extern int	GucMaxWorkers;
+extern void GucInit(void);
+
+/* bridge.c: host callbacks for the core; core status -> ereport */
+
+/* A host whose memory is `context`; limit in bytes, 0 = none.  Lives in `context`. */
+extern mml_host *BridgeCreateHost(MemoryContext context, Size memory_limit);
+
+/* Returns when status is MML_OK, else raises the host's error. */
+extern void BridgeCheck(mml_host *host, mml_status status);
+
+/* The same for a value: adds row (from 1; 0 = no row to name) and column to the detail. */
+extern void BridgeCheckValue(mml_host *host, mml_status status, int64 row, const char *column);
+
+/* options.c: jsonb -> mml_config and the options that only the glue knows */
+
+/* One entry of option `columns`. */
+typedef struct ColumnOption
+{
+	char	   *name;			/* of the feature */
+	bool		has_kind;
+	mml_kind	kind;
+	bool		log1p;
+	bool		standardize;
+	bool		project;
+	uint32		hash_buckets;
+	double	   *boundaries;
+	int			n_boundaries;
+} ColumnOption;
+
+typedef struct TrainOptions
+{
+	mml_config	config;
+	char	   *split_column;	/* NULL: not given; so below */
+	char	   *time_column;
+	char	   *weight_column;
+	List	   *columns;		/* of ColumnOption * */
+	int			workers;		/* -1: not given */
+	Jsonb	   *given;			/* as the caller wrote them */
+} TrainOptions;
+
+/* Reads and checks everything that can be checked without the source. Raises on the first problem. */
+extern TrainOptions *OptionsParse(Jsonb *json);
+
+/* binding.c: columns, records and jsonb -> feature values, by name and type */
+
+/* What binds the columns of a row to the features of a rows set. */
+typedef struct Binding Binding;
+
+/*
+ * Training: which columns of `desc` are features and of what kind.  `features`
+ * NIL: every column but label, domain and the option columns.  Raises on
+ * missing, duplicate or unsuitable columns.  *specs, *n_specs receive what
+ * mml_rows_create_training() wants.
+ */
+extern Binding *BindingForTraining(TupleDesc desc, List *features, const char *label, const char *domain,
+								   const TrainOptions *options, mml_field_spec **specs, int *n_specs);
+
+/* Scoring: columns of a record, by name (or by position for ROW(...)), to the model's features. */
+extern Binding *BindingForRecord(TupleDesc desc, const mml_model *model);
+
+/* Scoring: keys of a jsonb object. */
+extern Binding *BindingForJson(const mml_model *model);
+
+/* Scoring: columns of a query's result, by name whatever the names are. */
+extern Binding *BindingForColumns(TupleDesc desc, const mml_model *model);
+
+/* SQL type names of the features' columns, in order: C strings. */
+extern List *BindingTypeNames(const Binding *binding);
+
+/*
+ * Frees what the row before took and runs the casts to real[] that the columns
+ * need; they may be anybody's code.  Call it before mml_rows_begin(): nothing
+ * foreign runs inside a row.
+ */
+extern void BindingBeginRow(Binding *binding, const Datum *values, const bool *nulls);
+
+/* Puts all features of one row between mml_rows_begin() and its end. `row` for messages, 0 = none. */
+extern void BindingPutValues(Binding *binding, mml_host *host, mml_rows *rows,
+							 const Datum *values, const bool *nulls, int64 row);
+extern void BindingPutJson(Binding *binding, mml_host *host, mml_rows *rows, Jsonb *json);
+
+/* The number of the last column that BindingPutValues looks at: deform no further. */
+extern int	BindingLastColumn(const Binding *binding);
+
+/* row_facts.c: the columns beside the features */
+
+typedef enum FactRole
+{
+	FACT_LABEL,
+	FACT_DOMAIN,
+	FACT_SPLIT,
+	FACT_TIME,
+	FACT_WEIGHT
+} FactRole;
+
+typedef struct FactColumn FactColumn;
+
+/* Finds the column and how to read it; raises on a missing one or an unsuitable type. */
+extern FactColumn *FactColumnFind(TupleDesc desc, const char *name, FactRole role);
+
+/* Its number, from 1. */
+extern int	FactColumnNumber(const FactColumn *column);
+
+/* A label or a weight, checked. False: it is NULL, which only a label may be. */
+extern bool FactNumber(FactColumn *column, const Datum *values, const bool *nulls, int64 row, double *number);
+
+/* A moment as a finite number that orders as the moments do. */
+extern double FactTime(FactColumn *column, const Datum *values, const bool *nulls, int64 row);
+
+extern mml_split FactSplit(FactColumn *column, const Datum *values, const bool *nulls, int64 row, bool *is_test);
+
+/* A domain's canonical text; not zero-terminated, good until the next call. False: NULL. */
+extern bool FactDomain(FactColumn *column, const Datum *values, const bool *nulls, const char **text, size_t *length);
+
+/* near_miss.c: the name that was perhaps meant */
+
+typedef struct NearMiss
+{
+	const char *given;
+	const char *best;
+	int			distance;
+} NearMiss;
+
+extern void NearMissInit(NearMiss *miss, const char *given);
+extern void NearMissOffer(NearMiss *miss, const char *candidate);
+
+/* Inside ereport(): the hint, or nothing when no candidate is near. */
+extern int	NearMissHint(const NearMiss *miss);
+
+/* result_rows.c: rows of a set-returning function */
+
+typedef struct ResultRows
+{
+	TupleDesc	desc;
+	struct Tuplestorestate *store;
+} ResultRows;
+
+extern void ResultRowsBegin(struct FunctionCallInfoBaseData *fcinfo, ResultRows *rows);
+
+/* A double, or NULL for NaN. */
+extern Datum ResultFloat(double value, bool *is_null);
+
+/* row_source.c: a query's rows, pushed one by one */
+
+typedef struct RowSourceSink
+{
+	void		(*start) (void *self, TupleDesc desc);
+	void		(*row) (void *self, TupleTableSlot *slot);
+	void	   *self;
+} RowSourceSink;
+
+/* Checks that `source` is one thing that can stand after FROM; returns the query over it. */
+extern char *RowSourceQuery(const char *source);
+
+/* Runs the query with the current user's rights and pushes every row. */
+extern void RowSourceRun(const char *query, const RowSourceSink *sink);
+
+/* model_access.c: who may do what */
+
+typedef enum ModelRight
+{
+	MODEL_USE,					/* score, evaluate, inspect: owner, members, grantees */
+	MODEL_MANAGE				/* train, promote, drop, grant: owner and members */
+} ModelRight;
+
+/* Whether the current user has the right; grants are read under the active snapshot. */
+extern bool ModelAccessHas(int64 model_id, const char *owner, ModelRight right);
+
+/* Raises "permission denied for model ..." unless the current user has the right. */
+extern void ModelAccessCheck(int64 model_id, const char *model_name, const char *owner, ModelRight right);
+
+/* model_store_read.c: the catalog rows of models and versions */
+
+/* A resolved version. */
+typedef struct ModelVersion
+{
+	int64		model_id;
+	int64		version_id;
+	int32		number;
+	pg_uuid_t	uuid;			/* the cache's key: a version's bytes never change */
+	uint64		bytes;			/* of the stored model */
+	char		owner[NAMEDATALEN];
+} ModelVersion;
+
+/*
+ * Resolves a name (COLLATE "C", exact) and version (0 = current) under
+ * `snapshot`, checks `right`, fills *found.  Raises undefined_object when there
+ * is no such model or version.  One index lookup or two, no SPI.
+ */
+extern void ModelStoreResolve(const char *name, int32 version, Snapshot snapshot, ModelRight right, ModelVersion *found);
+
+/* The same without error for a name that does not exist: returns false. */
+extern bool ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right, ModelVersion *found);
+
+/* The stored bytes of a version as a stream for mml_model_load(). Under `snapshot`. */
+extern mml_model *ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot);
+
+/* model_store_write.c: creating, adding versions, dropping */
+
+/* What is written beside the model itself. */
+typedef struct ModelDescription
+{
+	const char *name;
+	const char *source;
+	const char *label;
+	const char *domain;
+	List	   *features;		/* of String nodes: names in order */
+	List	   *feature_types;	/* of C strings: SQL type names in the same order */
+	Jsonb	   *options;		/* as given */
+	const char *search_path;	/* at training */
+	double		seconds;
+	int64		rows_left_out;	/* NULL label or domain */
+	mml_epoch  *epochs;			/* rows of moemlora.epoch */
+	int			n_epochs;
+} ModelDescription;
+
+/*
+ * Takes the model's lock for this transaction (raises at once when another
+ * training holds it), checks the caller may create or train it. Call before
+ * reading any row.
+ */
+extern void ModelStoreBeginTraining(const char *name);
+
+/* Writes a new version, makes it current; returns its number. */
+extern int32 ModelStoreSave(const mml_model *model, const ModelDescription *description);
+
+/* Removes the model with all its versions. */
+extern void ModelStoreDrop(const char *name);
+
+/* model_cache.c: decoded models of this session */
+
+/* A decoded model with its scorers; a pointer is good until the next ModelCacheGet(). */
+typedef struct CachedModel
+{
+	pg_uuid_t	uuid;
+	mml_host   *host;			/* its memory context is a child of the cache's */
+	mml_model  *model;
+	mml_scorer *one;			/* served mode, capacity 1: made at load */
+} CachedModel;
+
+extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot);
+
+/*
+ * Changes whenever any entry is evicted: a caller that kept a pointer from
+ * ModelCacheGet() may use it as long as this number is the same.
+ */
+extern uint64 ModelCacheGeneration(void);
+
+extern void ModelCacheInit(void);
+
+/* progress.c: NOTICE lines and the pg_stat_activity comment */
+
+/* While training: remembers model name and the statement; ProgressEnd restores the activity string. */
+extern void ProgressBegin(const char *model_name);
+extern void ProgressReport(const mml_epoch *epoch);
+extern void ProgressEnd(void);
+
+#endif							/* MOEMLORA_H */

@@ -1,0 +1,240 @@
+/*
+ * model_store_read.c - names to versions, and the stored bytes of a version.
+ *
+ * Everything is read by index under the snapshot of the statement, so all rows
+ * of a statement, parallel workers included, see one version.  A stored model
+ * lies in parts of at most CATALOG_PART_BYTES:
+ *
+ *   moemlora.component (version_id, kind 'model', name '', part 0, 1, 2, ...)
+ *
+ * The parts are not trusted: numbers, sizes and checksums are verified here,
+ * what they hold by mml_model_load().
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "port/pg_crc32c.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+#include "compat.h"
+
+/* The parts of one stored model, read one after the other. */
+typedef struct PartStream
+{
+	CatalogScan scan;
+	const ModelVersion *version;
+	Snapshot	snapshot;
+	int32		next_part;
+	bytea	   *part;			/* the one being read, NULL: none */
+	size_t		offset;			/* in it */
+	uint64		left;			/* bytes not read yet, of all parts */
+} PartStream;
+
+bool
+ModelRowFind(const char *name, Snapshot snapshot, ModelRow *row)
+{
+	CatalogScan scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	CatalogKeyText(&key, Anum_model_name, name);
+	CatalogScanBegin(&scan, "model", "model_name_key", snapshot, 1, &key);
+	tuple = CatalogScanNext(&scan);
+	if (tuple != NULL)
+	{
+		row->id = DatumGetInt64(CatalogScanValue(&scan, tuple, Anum_model_id));
+		row->owner = *DatumGetName(CatalogScanValue(&scan, tuple, Anum_model_owner));
+		row->current_version = DatumGetInt32(CatalogScanValue(&scan, tuple, Anum_model_current_version));
+		row->place = tuple->t_self;
+	}
+	CatalogScanEnd(&scan);
+	pfree(DatumGetPointer(key.sk_argument));
+	return tuple != NULL;
+}
+
+/* Fills *found from the row of moemlora.version; false when there is none. */
+static bool
+FindVersion(const ModelRow *model, int32 number, Snapshot snapshot, ModelVersion *found)
+{
+	CatalogScan scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+
+	CatalogKeyInteger(&keys[0], Anum_version_model_id, model->id);
+	CatalogKeyNumber(&keys[1], Anum_version_number, number);
+	CatalogScanBegin(&scan, "version", "version_model_id_number_key", snapshot, 2, keys);
+	tuple = CatalogScanNext(&scan);
+	if (tuple != NULL)
+	{
+		found->model_id = model->id;
+		found->version_id = DatumGetInt64(CatalogScanValue(&scan, tuple, Anum_version_id));
+		found->number = number;
+		found->uuid = *DatumGetUUIDP(CatalogScanValue(&scan, tuple, Anum_version_uuid));
+		found->bytes = (uint64) DatumGetInt64(CatalogScanValue(&scan, tuple, Anum_version_bytes));
+		strlcpy(found->owner, NameStr(model->owner), sizeof(found->owner));
+	}
+	CatalogScanEnd(&scan);
+	return tuple != NULL;
+}
+
+/* False when there is no such model; `number` 0 is the current version. */
+static bool
+FindModelVersion(const char *name, int32 number, Snapshot snapshot, ModelRight right, ModelVersion *found)
+{
+	ModelRow	model;
+
+	if (!ModelRowFind(name, snapshot, &model))
+		return false;
+	ModelAccessCheck(model.id, name, NameStr(model.owner), right);
+	if (!FindVersion(&model, number == 0 ? model.current_version : number, snapshot, found))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("version %d of model \"%s\" does not exist",
+							   number == 0 ? model.current_version : number, name),
+						errdetail("Its current version is %d.", model.current_version),
+						errhint("View moemlora.versions lists the versions of your models.")));
+	return true;
+}
+
+/* Raises. */
+void
+ModelRowMissing(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("model \"%s\" does not exist", name),
+					errhint("View moemlora.models lists the models that you may use.")));
+}
+
+/* Raises undefined_object when there is no such model or version. */
+void
+ModelStoreResolve(const char *name, int32 version, Snapshot snapshot, ModelRight right, ModelVersion *found)
+{
+	if (!FindModelVersion(name, version, snapshot, right, found))
+		ModelRowMissing(name);
+}
+
+bool
+ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right, ModelVersion *found)
+{
+	return FindModelVersion(name, 0, snapshot, right, found);
+}
+
+/* The model's name for a message: "" when it is gone. */
+static const char *
+NameOfModel(int64 model_id, Snapshot snapshot)
+{
+	CatalogScan scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	const char *name = "";
+
+	CatalogKeyInteger(&key, Anum_model_id, model_id);
+	CatalogScanBegin(&scan, "model", "model_pkey", snapshot, 1, &key);
+	tuple = CatalogScanNext(&scan);
+	if (tuple != NULL)
+		name = TextDatumGetCString(CatalogScanValue(&scan, tuple, Anum_model_name));
+	CatalogScanEnd(&scan);
+	return name;
+}
+
+/* Raises: the stored bytes of a version are not what was stored. */
+static void
+PartsDamaged(const PartStream *stream, const char *what)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("stored model \"%s\", version %d, is damaged",
+						   NameOfModel(stream->version->model_id, stream->snapshot), stream->version->number),
+					errdetail("Part %d of its bytes %s.", stream->next_part, what),
+					errhint("Restore table moemlora.component from a backup, or train the model again.")));
+}
+
+/* Fetches the next part and verifies number, size and checksum. */
+static void
+NextPart(PartStream *stream)
+{
+	HeapTuple	row = CatalogScanNext(&stream->scan);
+	Datum		stored;
+	Size		size;
+	pg_crc32c	crc;
+
+	if (stream->part != NULL)
+		pfree(stream->part);
+	stream->part = NULL;
+	if (row == NULL || DatumGetInt32(CatalogScanValue(&stream->scan, row, Anum_component_part)) != stream->next_part)
+		PartsDamaged(stream, "is missing");
+	stored = CatalogScanValue(&stream->scan, row, Anum_component_data);
+	size = toast_raw_datum_size(stored) - VARHDRSZ;
+	if (size == 0 || size > CATALOG_PART_BYTES || size > stream->left)
+		PartsDamaged(stream, "has a wrong size");
+	stream->part = DatumGetByteaPCopy(stored);
+	stream->offset = 0;
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, VARDATA(stream->part), size);
+	FIN_CRC32C(crc);
+	if ((int64) crc != DatumGetInt64(CatalogScanValue(&stream->scan, row, Anum_component_crc)))
+		PartsDamaged(stream, "has a wrong checksum");
+	stream->next_part++;
+}
+
+/* mml_reader's callback; the error is raised here, past the core. */
+static mml_status
+ReadParts(void *self, void *bytes, size_t n)
+{
+	PartStream *stream = self;
+	char	   *target = bytes;
+
+	if (n > stream->left)
+		PartsDamaged(stream, "is missing");
+	while (n > 0)
+	{
+		size_t		piece;
+
+		if (stream->part == NULL || stream->offset == VARSIZE(stream->part) - VARHDRSZ)
+			NextPart(stream);
+		piece = Min(n, VARSIZE(stream->part) - VARHDRSZ - stream->offset);
+		memcpy(target, VARDATA(stream->part) + stream->offset, piece);
+		stream->offset += piece;
+		stream->left -= piece;
+		target += piece;
+		n -= piece;
+	}
+	return MML_OK;
+}
+
+/* What the core found wrong with the bytes says nothing of whose they are. */
+static void
+AddModelToDetail(mml_host *host, const ModelVersion *version, Snapshot snapshot)
+{
+	size_t		length = strlen(host->error.detail);
+
+	snprintf(host->error.detail + length, sizeof(host->error.detail) - length, "%sModel \"%s\", version %d.",
+			 length == 0 ? "" : " ", NameOfModel(version->model_id, snapshot), version->number);
+}
+
+/* The stored bytes of a version as a model in the memory of `host`. */
+mml_model *
+ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot)
+{
+	PartStream	stream = {.version = version, .snapshot = snapshot, .left = version->bytes};
+	mml_reader	reader = {.self = &stream, .total = version->bytes, .read = ReadParts};
+	ScanKeyData keys[3];
+	mml_model  *model = NULL;
+	mml_status	status;
+
+	CatalogKeyInteger(&keys[0], Anum_component_version_id, version->version_id);
+	CatalogKeyText(&keys[1], Anum_component_kind, "model");
+	CatalogKeyText(&keys[2], Anum_component_name, "");
+	CatalogScanBegin(&stream.scan, "component", "component_pkey", snapshot, 3, keys);
+	status = mml_model_load(host, &reader, &model);
+	if (status != MML_OK)
+		AddModelToDetail(host, version, snapshot);
+	BridgeCheck(host, status);
+	if (stream.left > 0 || CatalogScanNext(&stream.scan) != NULL)
+		PartsDamaged(&stream, "does not belong to it");
+	CatalogScanEnd(&stream.scan);
+	if (stream.part != NULL)
+		pfree(stream.part);
+	return model;
+}

@@ -1,0 +1,46 @@
+/*
+ * result_rows.c - the rows of a set-returning function, collected in a
+ * tuplestore and handed over when the function returns.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/tuplestore.h"
+
+#include "moemlora.h"
+
+/* Checks how the function is called and opens its result. */
+void
+ResultRowsBegin(FunctionCallInfo fcinfo, ResultRows *rows)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("set-valued function called in context that cannot accept a set"),
+						errhint("Call it in FROM, as in SELECT * FROM moemlora_...(...).")));
+	if (!(result->allowedModes & SFRM_Materialize))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("materialize mode required, but it is not allowed in this context")));
+	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &rows->desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	rows->desc = CreateTupleDescCopy(rows->desc);
+	rows->store = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+	result->returnMode = SFRM_Materialize;
+	result->setResult = rows->store;
+	result->setDesc = rows->desc;
+	MemoryContextSwitchTo(caller);
+}
+
+/* What is not defined is NULL in SQL. */
+Datum
+ResultFloat(double value, bool *is_null)
+{
+	*is_null = isnan(value);
+	return Float8GetDatum(*is_null ? 0.0 : value);
+}

@@ -1,0 +1,106 @@
+#!/bin/bash
+# Trains on real ratings, once for each way of splitting them into domains, and
+# prints per domain the test AUC of the backbone, of the own experts and of the gate.
+# usage: DATA=<path> [NAME=value]... test/with_server.sh test/demo/movielens.sh
+#        (or: make movielens DATA=<path> [NAME=value]...)
+#
+# DATA is one of
+#   - a CSV file, plain or .gz, with a header; columns user_id, item_id, label
+#     (0 or 1; without it rating = 5 is the label) and the domains' columns;
+#   - GroupLens's folder ml-1m: users.dat, movies.dat, ratings.dat.
+# Settings, with their defaults:
+#   DOMAINS     which columns are domains, one after the other; default: those of
+#               gender, age, occupation, category that the data have
+#   METHOD      moe_mlora    or mlora, backbone
+#   RECIPE      paper        or joint, gated, auto (of method moe_mlora)
+#   BACKBONE    wdl
+#   SEED        42           of the split into 60 % train, 20 % valid, 20 % test and of training
+#   OPTIONS     {}           further options of moemlora_train, as JSON
+#   VERBOSE                  when set: show the training's progress
+#
+# Features are user_id and item_id only.  A user's ratings of one item always fall
+# into the same part.  Works in the database that PGHOST, PGPORT, PGUSER and
+# PGDATABASE name, where it drops and makes schema movielens and model "movielens".
+set -eu -o pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+METHOD=${METHOD:-moe_mlora} RECIPE=${RECIPE:-paper} BACKBONE=${BACKBONE:-wdl} SEED=${SEED:-42} OPTIONS=${OPTIONS:-'{}'} DOMAINS=${DOMAINS:-}
+
+die() {
+	echo "movielens: $1" >&2
+	exit 1
+}
+
+run_sql() {
+	psql -X -q -v ON_ERROR_STOP=1 "$@"
+}
+
+unpacked() {
+	case $1 in
+		*.gz) gzip -dc -- "$1" ;;
+		*) cat -- "$1" ;;
+	esac
+}
+
+has_column() {
+	[ -n "$(run_sql -At -v name="$1" <<<"SELECT 1 FROM pg_attribute WHERE attrelid = 'movielens.raw'::regclass AND attname = :'name'")" ]
+}
+
+# Are the columns there?  Fills in DOMAINS where the caller leaves the choice to us.
+check_columns() {
+	local column
+	for column in user_id item_id $DOMAINS; do
+		has_column "$column" || die "$DATA has no column $column"
+	done
+	has_column label || has_column rating || die "$DATA has neither a column label nor a column rating"
+	[ -z "$DOMAINS" ] || return 0
+	for column in gender age occupation category; do
+		! has_column "$column" || DOMAINS+=" $column"
+	done
+	[ -n "$DOMAINS" ] || die "$DATA has none of the columns gender, age, occupation, category: say DOMAINS=<column>"
+}
+
+# A file with a header becomes table movielens.raw, its columns as text in lower case.
+load_csv() {
+	local header
+	header=$(unpacked "$1" | sed -n 1p)
+	header=${header#$'\xef\xbb\xbf'}
+	run_sql -v header="${header%$'\r'}" -f "$here/movielens_raw.sql"
+	check_columns
+	unpacked "$1" | run_sql -c "COPY movielens.raw FROM STDIN (FORMAT csv, HEADER)"
+}
+
+# GroupLens's files: fields between "::", names of films in Latin-1.  Lines are
+# read whole, since COPY knows only delimiters of one character.
+load_dat() {
+	local file
+	for file in users movies ratings; do
+		[ -f "$1/$file.dat" ] || die "$1 has no $file.dat"
+		run_sql -c "CREATE TABLE movielens.${file}_line (line text)"
+		run_sql -c "COPY movielens.${file}_line FROM STDIN (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02', ENCODING 'LATIN1')" <"$1/$file.dat"
+	done
+	run_sql -f "$here/movielens_dat.sql"
+	check_columns
+}
+
+[ -n "${DATA:-}" ] || die "set DATA to an interactions file or an ml-1m folder"
+run_sql -c "SET client_min_messages = warning" -c "CREATE EXTENSION IF NOT EXISTS moemlora" \
+	-c "DROP SCHEMA IF EXISTS movielens CASCADE" -c "CREATE SCHEMA movielens"
+if [ -d "$DATA" ]; then
+	load_dat "$DATA"
+elif [ -f "$DATA" ]; then
+	load_csv "$DATA"
+else
+	die "$DATA is neither a file nor a folder"
+fi
+
+label="(rating::real = 5)::int"
+! has_column label || label="label"
+run_sql -v label="$label" -v seed="$SEED" -f "$here/movielens_split.sql"
+
+notices=warning
+[ -z "${VERBOSE:-}" ] || notices=notice
+for domain in $DOMAINS; do
+	PGOPTIONS="-c client_min_messages=$notices" run_sql -v domain="$domain" -v method="$METHOD" -v recipe="$RECIPE" \
+		-v backbone="$BACKBONE" -v seed="$SEED" -v options="$OPTIONS" -f "$here/movielens_train.sql" 2>&1 |
+		sed 's/^psql:.*: NOTICE: */    /'
+done

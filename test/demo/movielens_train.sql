@@ -1,0 +1,57 @@
+-- Trains on movielens.interactions with one column as domain and prints the result.
+-- Variables: domain, method, recipe, backbone, seed, options (JSON).
+\pset footer off
+\pset null -
+
+-- A gated model is served by its gate, so that each mode has a column of its own below.
+SELECT format('movielens by %s', :'domain') AS model,
+	   jsonb_build_object('method', :'method', 'backbone', :'backbone', 'seed', :seed, 'split_column', 'moemlora_split')
+	   || CASE WHEN :'method' = 'moe_mlora' THEN jsonb_build_object('recipe', :'recipe', 'serve', 'gate') ELSE '{}' END
+	   || :'options' AS all_options,
+	   -- rows without a domain say nothing about domains
+	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL) AS known', :'domain') AS all_rows,
+	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL AND moemlora_split = ''test'') AS test', :'domain') AS test_rows,
+	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL AND moemlora_split = ''valid'') AS valid', :'domain') AS valid_rows,
+	   CASE WHEN :'method' = 'moe_mlora' AND NOT jsonb :'options' ? 'serve' THEN 'gate' ELSE 'served' END AS last_column
+\gset
+
+SELECT moemlora_drop(name) FROM moemlora.models WHERE name = :'model'
+\g /dev/null
+SELECT clock_timestamp() AS start
+\gset
+CREATE TEMP TABLE phase AS
+SELECT row_number() OVER () AS nr, p.*
+FROM moemlora_train(:'model', :'all_rows', 'moemlora_label', :'domain', '{user_id, item_id}', :'all_options') AS p;
+SELECT round(extract(epoch FROM clock_timestamp() - :'start')::numeric, 1) AS seconds,
+	   (SELECT round(sum(rows_per_second * p.seconds) / sum(p.seconds)) FROM phase AS p) AS speed
+\gset
+
+\echo
+\echo 'Domains by' :domain '- training took' :seconds 's,' :speed 'rows/s'
+\echo
+SELECT format(E'%s ratings without %s are left out.\n', count(*), :'domain')
+FROM movielens.interactions WHERE :"domain" IS NULL HAVING count(*) > 0
+\g (format=unaligned tuples_only=on)
+SELECT phase, epochs, rows, round(seconds::numeric, 1) AS seconds, round(rows_per_second) AS "rows/s",
+	   round(valid_auc::numeric, 4) AS "valid AUC", round(valid_wauc::numeric, 4) AS "valid WAUC", note
+FROM phase ORDER BY nr;
+
+-- Test AUC by domain and mode.
+\echo 'AUC on the test rows:'
+\echo
+SELECT CASE scope WHEN 'domain' THEN t.domain WHEN 'all' THEN 'all rows together' WHEN 'mean' THEN 'mean of the domains'
+			WHEN 'weighted' THEN 'WAUC' END AS :"domain",
+	   t.rows AS "test rows", t.positives,
+	   round(coalesce(backbone_auc, auc)::numeric, 4) AS backbone,
+	   round(expert_auc::numeric, 4) AS "own expert",
+	   round(CASE WHEN :'method' <> 'backbone' THEN auc END::numeric, 4) AS :"last_column"
+FROM moemlora_evaluate(:'model', :'test_rows', 'moemlora_label', :'domain') AS t
+ORDER BY array_position('{domain,all,mean,weighted}', scope), CASE WHEN t.domain ~ '^\d{1,9}$' THEN t.domain::int END, t.domain;
+
+-- What option serve = auto goes by: all validation rows.
+SELECT format('On all validation rows: backbone %s, own expert %s, gate %s; "serve": "auto" takes %s.',
+			  round(backbone_auc::numeric, 4), round(expert_auc::numeric, 4), round(auc::numeric, 4),
+			  CASE greatest(backbone_auc, expert_auc, auc) WHEN backbone_auc THEN 'backbone' WHEN expert_auc THEN 'own' ELSE 'gate' END)
+FROM moemlora_evaluate(:'model', :'valid_rows', 'moemlora_label', :'domain') AS v
+WHERE scope = 'all' AND :'last_column' = 'gate'
+\g (format=unaligned tuples_only=on)
