@@ -94,6 +94,7 @@ struct Binding
 	int			last_column;	/* from 1 */
 	bool		has_casts;
 	MemoryContext row_context;	/* reset at every row; NULL: nothing is ever allocated */
+	int		   *key_order;		/* jsonb: [n_features], the features as jsonb orders keys */
 	float	   *numbers;		/* jsonb: of the present vector */
 	size_t		n_numbers;
 };

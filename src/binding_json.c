@@ -187,6 +187,24 @@ PutJsonValue(Binding *binding, const PutTarget *target, mml_kind kind, const Jso
 		RefuseValue(target, kind, ValueName(value));
 }
 
+/* As jsonb orders keys: shorter ones first. */
+static int
+CompareKeys(const char *a, size_t length_a, const char *b, size_t length_b)
+{
+	if (length_a != length_b)
+		return length_a < length_b ? -1 : 1;
+	return memcmp(a, b, length_a);
+}
+
+static int
+CompareFeatures(const void *a, const void *b, void *features)
+{
+	const char *left = ((const BoundFeature *) features)[*(const int *) a].name;
+	const char *right = ((const BoundFeature *) features)[*(const int *) b].name;
+
+	return CompareKeys(left, strlen(left), right, strlen(right));
+}
+
 /* The keys of a jsonb object are the names of the features. */
 Binding *
 BindingForJson(const mml_model *model)
@@ -197,14 +215,65 @@ BindingForJson(const mml_model *model)
 
 	binding->n_features = mml_model_features(model);
 	binding->features = palloc0(binding->n_features * sizeof(BoundFeature));
+	binding->key_order = palloc(binding->n_features * sizeof(int));
 	binding->row_context = AllocSetContextCreate(CurrentMemoryContext, "moemlora row", ALLOCSET_SMALL_SIZES);
 	for (i = 0; i < binding->n_features; i++)
 	{
 		mml_model_feature(model, i, &spec);
 		binding->features[i].name = pstrdup(spec.name);
 		binding->features[i].kind = spec.n_boundaries > 0 ? MML_NUMERIC : spec.kind;
+		binding->key_order[i] = i;
 	}
+	qsort_arg(binding->key_order, binding->n_features, sizeof(int), CompareFeatures, binding->features);
 	return binding;
+}
+
+/* The value of one feature, NULL where the object has none. */
+static void
+PutFeature(Binding *binding, PutTarget *target, int field, const JsonbValue *value)
+{
+	target->field = field;
+	target->name = binding->features[field].name;
+	if (value == NULL)
+		PutCheck(target, mml_put_null(target->rows, field));
+	else
+		PutJsonValue(binding, target, binding->features[field].kind, value);
+}
+
+/*
+ * Keys and features are both in jsonb's order: one walk over both finds all
+ * that are in both.
+ */
+static void
+PutObject(Binding *binding, PutTarget *target, JsonbContainer *object)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+	int			next = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		int			order = -1;
+
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		while (next < binding->n_features && order < 0)
+		{
+			int			field = binding->key_order[next];
+			const char *name = binding->features[field].name;
+
+			order = CompareKeys(name, strlen(name), key.val.string.val, key.val.string.len);
+			if (order > 0)
+				break;
+			PutFeature(binding, target, field, order == 0 ? &value : NULL);
+			next++;
+		}
+	}
+	for (; next < binding->n_features; next++)
+		PutFeature(binding, target, binding->key_order[next], NULL);
 }
 
 /* Puts all features of one object. */
@@ -213,7 +282,6 @@ BindingPutJson(Binding *binding, mml_host *host, mml_rows *rows, Jsonb *json)
 {
 	PutTarget	target = {.host = host, .rows = rows};
 	MemoryContext caller;
-	int			i;
 
 	if (!JB_ROOT_IS_OBJECT(json))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -222,17 +290,6 @@ BindingPutJson(Binding *binding, mml_host *host, mml_rows *rows, Jsonb *json)
 						errhint("Pass the features by name, as in '{\"user_id\": 7, \"price\": 9.5}'.")));
 	MemoryContextReset(binding->row_context);
 	caller = MemoryContextSwitchTo(binding->row_context);
-	for (i = 0; i < binding->n_features; i++)
-	{
-		BoundFeature *feature = &binding->features[i];
-		JsonbValue	value;
-
-		target.field = i;
-		target.name = feature->name;
-		if (getKeyJsonValueFromContainer(&json->root, feature->name, strlen(feature->name), &value) == NULL)
-			PutCheck(&target, mml_put_null(rows, i));
-		else
-			PutJsonValue(binding, &target, feature->kind, &value);
-	}
+	PutObject(binding, &target, &json->root);
 	MemoryContextSwitchTo(caller);
 }

@@ -11,6 +11,7 @@
 
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -306,6 +307,7 @@ AucOf(EvaluateJob *job, int way, const Size *order, Size n, double *scratch_scor
 
 	for (i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		scratch_scores[i] = scores[order[i]];
 		scratch_labels[i] = job->labels[order[i]];
 	}
@@ -329,6 +331,7 @@ FiguresOf(EvaluateJob *job, const Size *order, Size n, double *scratch_scores, f
 		double		label = job->labels[order[i]];
 		double		score = job->scores[WAY_SERVED][order[i]];
 
+		CHECK_FOR_INTERRUPTS();
 		figures.positives += label > 0.5;
 		loss += mml_logloss_of(score, label);
 		sum_label += label;
@@ -410,6 +413,7 @@ SortRows(EvaluateJob *job, Size *starts)
 	memset(starts, 0, (job->n_domains + 1) * sizeof(Size));
 	for (row = 0; row < job->n_rows; row++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		job->domains[row] = rank[job->domains[row]];
 		starts[job->domains[row] + 1]++;
 	}

@@ -83,11 +83,12 @@ split_by_share(mml_rows *rows, const uint64_t *keys)
 	{
 		double		u;
 
-		occurrence = i > 0 && keys[i] == keys[i - 1] ? occurrence + 1 : 0;
+		if (i > 0 && keys[i] != keys[i - 1])
+			occurrence = 0;
 		MML_TRY(poll_rows(rows, i));
 		if (split_of(rows, rows->order[i]) != MML_SPLIT_AUTO)
 			continue;
-		u = mml_uniform(stream, mml_combine(keys[i], occurrence));
+		u = mml_uniform(stream, mml_combine(keys[i], occurrence++));
 		set_split(rows, rows->order[i], u < rows->config.validation ? MML_SPLIT_VALID : MML_SPLIT_TRAIN);
 	}
 	return MML_OK;
@@ -254,7 +255,29 @@ typedef struct moments
 	int			field;
 	double		count;
 	double		sum;			/* of x in the first pass, of (x - mean)^2 in the second */
+	double		lost;			/* what rounding took from the sum (Neumaier) */
+	double		lowest;
+	double		highest;
 } moments;
+
+/* Large numbers that differ little, a time in seconds say, need every bit of their mean. */
+static void
+add_number(moments *to, double x)
+{
+	double		sum = to->sum + x;
+
+	to->lost += fabs(to->sum) >= fabs(x) ? (to->sum - sum) + x : (x - sum) + to->sum;
+	to->sum = sum;
+}
+
+static void
+add_first(moments *to, double x)
+{
+	to->lowest = to->count > 0.0 ? MML_MIN(to->lowest, x) : x;
+	to->highest = to->count > 0.0 ? MML_MAX(to->highest, x) : x;
+	to->count += 1.0;
+	add_number(to, x);
+}
 
 /* Adds every training row in canonical order, so that the sums do not depend on arrival. */
 static mml_status
@@ -276,28 +299,31 @@ add_moments(mml_rows *rows, moments *of, int n, bool is_second)
 			if (isnan(x))
 				continue;
 			if (is_second)
-				of[j].sum += (x - field->mean) * (x - field->mean);
+				add_number(&of[j], (x - field->mean) * (x - field->mean));
 			else
-				of[j].sum += x;
-			of[j].count += is_second ? 0.0 : 1.0;
+				add_first(&of[j], x);
 		}
 	}
 	return MML_OK;
 }
 
-/* Constant or never seen: z = 0, whatever comes. */
+static void
+set_mean(mml_field *field, moments *of)
+{
+	field->mean = of->count > 0.0 ? (of->sum + of->lost) / of->count : 0.0;
+	of->sum = of->lost = 0.0;
+}
+
+/* Constant, never seen, or sums beyond a double's range: z = 0, whatever comes. */
 static void
 set_scale(mml_field *field, const moments *of)
 {
-	double		std = of->count > 0.0 ? sqrt(of->sum / of->count) : 0.0;
+	double		inverse = 1.0 / sqrt((of->sum + of->lost) / of->count);
+	bool		is_sound = of->highest > of->lowest && isfinite(field->mean) && isfinite(inverse);
 
-	if (!field->standardize)
-	{
+	if (!field->standardize || !is_sound)
 		field->mean = 0.0;
-		field->inverse_std = 1.0;
-	}
-	else
-		field->inverse_std = std > fabs(field->mean) * 1e-14 && isfinite(1.0 / std) ? 1.0 / std : 0.0;
+	field->inverse_std = !field->standardize ? 1.0 : is_sound ? inverse : 0.0;
 }
 
 static mml_status
@@ -335,10 +361,7 @@ standardize(mml_rows *rows)
 			of[n++].field = f;
 	status = n == 0 ? MML_OK : add_moments(rows, of, n, false);
 	for (int j = 0; j < n; j++)
-	{
-		rows->fields[of[j].field].mean = of[j].count > 0.0 ? of[j].sum / of[j].count : 0.0;
-		of[j].sum = 0.0;
-	}
+		set_mean(&rows->fields[of[j].field], &of[j]);
 	if (status == MML_OK && n > 0)
 		status = add_moments(rows, of, n, true);
 	for (int j = 0; j < n; j++)

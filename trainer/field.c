@@ -15,7 +15,7 @@ check_spec(mml_host *host, const mml_field_spec *spec, size_t name_length)
 		return mml_fail(host, MML_LIMIT, "feature \"%s\" has %u hash buckets, more than %d",
 						spec->name, spec->hash_buckets, MML_MAX_BUCKETS);
 	if (spec->width > MML_MAX_WIDTH)
-		return mml_fail(host, MML_LIMIT, "vector feature \"%s\" has %u elements, more than %d",
+		return mml_fail(host, MML_LIMIT, "vector feature \"%s\" has length %u, more than %d",
 						spec->name, spec->width, MML_MAX_WIDTH);
 	for (int i = 0; i < spec->n_boundaries; i++)
 		if (!isfinite(spec->boundaries[i]) || (i > 0 && spec->boundaries[i] <= spec->boundaries[i - 1]))

@@ -99,17 +99,20 @@ mml_status
 mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *auc)
 {
 	mml_metric_space space;
+	mml_status	status;
 
 	if (n > UINT32_MAX)
 		return mml_fail(host, MML_LIMIT, "more than %u scores in one AUC", UINT32_MAX);
-	MML_TRY(mml_metric_space_create(host, n, &space));
-	for (size_t i = 0; i < n; i++)
+	status = mml_metric_space_create(host, n, &space);
+	for (size_t i = 0; status == MML_OK && i < n; i++)
 	{
 		space.keys[i] = mml_order_of_double(scores[i]);
 		space.order[i] = (uint32_t) i;
 	}
-	MML_TRY(mml_sort(host, space.keys, space.order, space.spare_keys, space.spare_order, n));
-	*auc = auc_of_sorted(&space, labels, n);
+	if (status == MML_OK)
+		status = mml_sort(host, space.keys, space.order, space.spare_keys, space.spare_order, n);
+	if (status == MML_OK)
+		*auc = auc_of_sorted(&space, labels, n);
 	mml_metric_space_free(host, &space);
-	return MML_OK;
+	return status;
 }

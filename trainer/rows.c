@@ -61,7 +61,7 @@ fill_training(mml_rows *rows, const mml_field_spec *specs, int n_specs)
 		if (specs[f].kind == MML_VECTOR && !specs[f].project &&
 			specs[f].width != 0 && specs[f].width != (uint32_t) rows->config.embedding_dim)
 			return mml_fail(rows->host, MML_BAD_OPTION,
-							"vector feature \"%s\" without projection must have embedding_dim (%d) elements, not %u",
+							"vector feature \"%s\" without projection must have length %d (embedding_dim), not %u",
 							specs[f].name, rows->config.embedding_dim, specs[f].width);
 	}
 	MML_TRY(mml_field_copy_spec(rows->host, &rows->fields[n_specs], &domain));
@@ -446,46 +446,66 @@ mml_put_items_end(mml_rows *rows, int f)
 
 /* The first value of a vector feature tells its width; rows before it had NULL or nothing. */
 static mml_status
-learn_width(mml_rows *rows, mml_field *field, size_t width)
+check_width(mml_rows *rows, const mml_field *field, size_t width)
 {
 	if (width < 1 || width > MML_MAX_WIDTH)
-		return mml_fail(rows->host, MML_LIMIT, "vector feature \"%s\" has %zu elements, allowed are 1 to %d",
+		return mml_fail(rows->host, MML_LIMIT, "vector feature \"%s\" has length %zu, allowed are 1 to %d",
 						field->name, width, MML_MAX_WIDTH);
 	if (!field->project && width != (size_t) rows->config.embedding_dim)
 		return mml_fail(rows->host, MML_BAD_DATA,
-						"vector feature \"%s\" without projection must have embedding_dim (%d) elements, not %zu",
+						"vector feature \"%s\" without projection must have length %d (embedding_dim), not %zu",
 						field->name, rows->config.embedding_dim, width);
 	return MML_OK;
 }
 
-/* Moves the rows held so far to wider vector records. */
+/* One page of rows in vector records that have room for `width` numbers more at `start`. */
+static void
+widen_page(const mml_rows *rows, mml_ref old_page, mml_ref page, uint32_t old_words, uint32_t start, size_t width)
+{
+	float	   *from = mml_arena_at(&rows->arena, old_page);
+	float	   *to = mml_arena_at(&rows->arena, page);
+
+	for (size_t i = 0; i < (size_t) 1 << rows->row_shift; i++, from += old_words, to += rows->vector_words)
+	{
+		memcpy(to, from, start * sizeof(float));
+		memcpy(to + start + width, from + start, (old_words - start) * sizeof(float));
+	}
+}
+
+/* Moves the rows held so far to wider vector records; on failure all is as before. */
 static mml_status
 widen(mml_rows *rows, mml_field *field, size_t width)
 {
 	size_t		per_page = (size_t) 1 << rows->row_shift;
-	size_t		n_pages = rows->n_vector_pages;
-	mml_ref    *old_pages = rows->vector_pages;
 	uint32_t	old_words = rows->vector_words;
 	uint32_t	start = field->vector_start;
+	mml_ref    *pages = NULL;
+	size_t		n_pages = 0;
+	size_t		held = 0;
+	mml_status	status = MML_OK;
 
 	field->width = (uint32_t) width;
 	mml_rows_init_layout(rows);
-	rows->vector_pages = NULL;
-	rows->n_vector_pages = rows->vector_pages_held = 0;
-	for (size_t page = 0; page <= rows->n_rows >> rows->row_shift; page++)
+	for (size_t page = 0; status == MML_OK && page <= rows->n_rows >> rows->row_shift; page++)
 	{
-		MML_TRY(add_page(rows, &rows->vector_pages, &rows->n_vector_pages, &rows->vector_pages_held,
-						 per_page * rows->vector_words));
-		for (size_t i = 0; page < n_pages && i < per_page; i++)
+		status = add_page(rows, &pages, &n_pages, &held, per_page * rows->vector_words);
+		if (status == MML_OK && page < rows->n_vector_pages)
 		{
-			float	   *from = (float *) mml_arena_at(&rows->arena, old_pages[page]) + i * old_words;
-			float	   *to = (float *) mml_arena_at(&rows->arena, rows->vector_pages[page]) + i * rows->vector_words;
-
-			memcpy(to, from, start * sizeof(float));
-			memcpy(to + start + width, from + start, (old_words - start) * sizeof(float));
+			widen_page(rows, rows->vector_pages[page], pages[page], old_words, start, width);
+			status = mml_poll(rows->host);
 		}
 	}
-	mml_release(rows->host, old_pages);
+	if (status != MML_OK)
+	{
+		mml_release(rows->host, pages);
+		field->width = 0;
+		mml_rows_init_layout(rows);
+		return status;
+	}
+	mml_release(rows->host, rows->vector_pages);
+	rows->vector_pages = pages;
+	rows->n_vector_pages = n_pages;
+	rows->vector_pages_held = held;
 	return open_record(rows);
 }
 
@@ -496,18 +516,17 @@ mml_put_vector(mml_rows *rows, int f, const float *values, size_t width)
 
 	if (field->kind != MML_VECTOR)
 		return wrong_kind(rows, field, "a vector");
-	if (rows->is_learning && field->width == 0)
-	{
-		MML_TRY(learn_width(rows, field, width));
-		MML_TRY(widen(rows, field, width));
-	}
-	if (width != field->width)
-		return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has %zu elements instead of %u",
+	if (field->width == 0)
+		MML_TRY(check_width(rows, field, width));
+	else if (width != field->width)
+		return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has length %zu instead of %u",
 						field->name, width, field->width);
 	for (size_t i = 0; i < width; i++)
 		if (MML_UNLIKELY(!isfinite(values[i])))
 			return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has an element that is %s",
 							field->name, isnan(values[i]) ? "NaN" : "infinite");
+	if (field->width == 0)
+		MML_TRY(widen(rows, field, width));
 	memcpy(rows->vectors + field->vector_start, values, width * sizeof(float));
 	if (rows->is_learning)
 		add_hash(rows, f, mml_hash_bytes(values, width * sizeof(float), 0));

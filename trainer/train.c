@@ -90,6 +90,21 @@ fill_summary(mml_phase_summary *summary, const mml_outcome *outcome, size_t n_ro
 	summary->valid_wauc = outcome->best.wauc;
 }
 
+/* Domains too small for experts. */
+static void
+note_domains(const mml_run *run, mml_phase_summary *summary)
+{
+	uint32_t	n_domains = run->n_domain_ids - 1;
+	uint32_t	n_served = (uint32_t) (run->rows->n_experts / run->config.experts_per_domain);
+	char		text[160];
+
+	if (run->config.method == MML_BACKBONE || n_served == n_domains)
+		return;
+	mml_format(text, sizeof(text), "%u of %u domains have fewer than %d training rows and no expert: served by the backbone",
+			   n_domains - n_served, n_domains, run->config.min_domain_rows);
+	add_note(summary, text);
+}
+
 /* What a person should know about how the state of a phase was chosen. */
 static void
 note_selection(const mml_run *run, mml_phase_summary *summary)
@@ -98,8 +113,7 @@ note_selection(const mml_run *run, mml_phase_summary *summary)
 		add_note(summary, "no validation rows: all epochs were run and the last state kept");
 	else if (isnan(summary->valid_auc))
 		add_note(summary, "validation rows of one class only: chosen by logloss");
-	if (run->method == MML_BACKBONE && run->config.method != MML_BACKBONE)
-		add_note(summary, "no domain has min_domain_rows training rows: no experts");
+	note_domains(run, summary);
 }
 
 /* ------------------------------------------------------------------ phases */
@@ -124,7 +138,8 @@ run_whole_phase(mml_member *member, const start_kind *kind, double learning_rate
 		mml_phase_summary *summary = new_summary(run, kind->phase);
 
 		fill_summary(summary, &outcome, run->n_train);
-		note_selection(run, summary);
+		if (summary == run->phases)
+			note_selection(run, summary);
 		if (member->control->is_late)
 			add_note(summary, "stopped by max_seconds");
 		member->control->figures = outcome.best;
@@ -375,7 +390,14 @@ measure_modes(mml_member *member, mml_figures *figures, mml_mode *last)
 	return status;
 }
 
-/* The best mode, ties to the simpler one.  Without validation rows: the most complete. */
+/* Whether a mode is at least the backbone by WAUC too: what serves all rows better may serve the domains worse. */
+static bool
+is_servable(const mml_figures *figures, mml_mode mode)
+{
+	return !(figures[mode].wauc < figures[MML_MODE_BACKBONE].wauc);
+}
+
+/* The best mode by AUC of those, ties to the simpler one.  Without validation rows: the most complete. */
 static mml_mode
 best_mode(const mml_run *run, const mml_figures *figures, mml_mode last)
 {
@@ -386,7 +408,7 @@ best_mode(const mml_run *run, const mml_figures *figures, mml_mode last)
 	if (run->n_valid == 0)
 		return last;
 	for (mml_mode mode = MML_MODE_OWN; mode <= last; mode++)
-		if (mml_figures_score(&figures[mode]) > mml_figures_score(&figures[best]))
+		if (is_servable(figures, mode) && mml_figures_score(&figures[mode]) > mml_figures_score(&figures[best]))
 			best = mode;
 	return best;
 }
@@ -428,7 +450,7 @@ choose_served(mml_member *member, mml_recipe start, const mml_figures *start_fig
 
 		MML_TRY(keep_state(member, MML_COPY_KEPT_TO_VALUE));
 		MML_TRY(measure_modes(member, figures, &last));
-		served = starts[start].mode;
+		served = is_servable(figures, starts[start].mode) ? starts[start].mode : best_mode(run, figures, last);
 		for (int i = first_later; is_leader(member) && i < run->n_phases; i++)
 		{
 			run->phases[i].is_used = 0;
