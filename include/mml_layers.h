@@ -556,6 +556,7 @@ typedef struct mml_member
 	mml_run    *run;
 	mml_host   *host;
 	mml_team	team;			/* {0, 1} while it trains an expert by itself */
+	bool		is_leader;		/* of the whole team, even then */
 	mml_data	data;
 	mml_net		net;
 	mml_batch	batch;			/* shared memory, or its own for experts */

@@ -12,7 +12,8 @@
  * second copy for AVX2 is chosen at load.  No fused multiply-add in either
  * (-ffp-contract=off): both give the same bits.
  */
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__) && defined(__GNUC__) && !defined(__clang__)
 #define MML_VECTORIZED __attribute__((target_clones("avx2", "default")))
 #else
 #define MML_VECTORIZED
@@ -134,8 +135,9 @@ extern double mml_normal(uint64_t key, uint64_t n);
 /* A whole number in [0, bound), bound > 0. */
 extern uint64_t mml_below(uint64_t key, uint64_t n, uint64_t bound);
 
-/* Shuffles values: [n] by stream `key`. */
+/* Shuffles values: [n] by stream `key`; or the part of it that settles places [from, to), the last places first. */
 extern void mml_shuffle(uint64_t key, uint32_t *values, size_t n);
+extern void mml_shuffle_places(uint64_t key, uint32_t *values, size_t from, size_t to);
 
 /* Two words from which all dropout numbers of one row of one layer follow. */
 typedef struct mml_drop_key

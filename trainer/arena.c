@@ -156,23 +156,24 @@ mml_arena_expect(mml_arena *arena, size_t bytes)
 	arena->next_size = bytes;
 }
 
-/* What the host still allows for one block: do not fail on room that nobody asked for yet. */
+/*
+ * The most that a block may take beyond the piece that it is for: a quarter of
+ * what the host still allows.  More would fail others for room that nobody has
+ * asked for.
+ */
 static size_t
-room_left(const mml_host *host)
+room_for_block(const mml_host *host)
 {
-	size_t		left;
-
 	if (host->memory_limit == 0)
 		return SIZE_MAX;
-	left = host->memory_limit - MML_MIN(host->memory_used, host->memory_limit);
-	return left > 2 * ALIGNMENT ? left - 2 * ALIGNMENT : 0;
+	return (host->memory_limit - MML_MIN(host->memory_used, host->memory_limit)) / 4;
 }
 
 /* Blocks double up to the largest; a larger piece gets a block of its own. */
 static mml_status
 add_block(mml_arena *arena, size_t bytes)
 {
-	size_t		size = MML_MAX(MML_MIN(arena->next_size, room_left(arena->host)), bytes);
+	size_t		size = MML_MAX(MML_MIN(arena->next_size, room_for_block(arena->host)), bytes);
 	void	   *memory;
 
 	if (arena->n_blocks == MML_ARENA_BLOCKS)

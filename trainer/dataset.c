@@ -118,7 +118,10 @@ split_by_time(mml_rows *rows, uint64_t *keys)
 	if (status == MML_OK)
 		status = mml_sort(rows->host, keys, by_time, spare_keys, spare, n);
 	for (size_t i = 0; status == MML_OK && i < n; i++)
+	{
 		set_split(rows, by_time[i], n_train > 0 && keys[i] <= keys[n_train - 1] ? MML_SPLIT_TRAIN : MML_SPLIT_VALID);
+		status = poll_rows(rows, i);
+	}
 	mml_release(rows->host, spare_keys);
 	mml_release(rows->host, by_time);
 	mml_release(rows->host, spare);
@@ -131,7 +134,10 @@ split_rows(mml_rows *rows, uint64_t *keys)
 	MML_TRY(rows->has_times ? split_by_time(rows, keys) : split_by_share(rows, keys));
 	rows->n_train = 0;
 	for (size_t i = 0; i < rows->n_rows; i++)
+	{
 		rows->n_train += split_of(rows, i) == MML_SPLIT_TRAIN;
+		MML_TRY(poll_rows(rows, i));
+	}
 	rows->n_valid = rows->n_rows - rows->n_train;
 	if (rows->n_train > 0)
 		return MML_OK;
@@ -210,6 +216,35 @@ settle_vocabulary(mml_rows *rows, mml_field *field)
 	return status;
 }
 
+static mml_status
+count_domains(mml_rows *rows)
+{
+	for (size_t i = 0; i < rows->n_rows; i++)
+	{
+		if (split_of(rows, i) == MML_SPLIT_TRAIN)
+			rows->names->entries[mml_rows_record(rows, i)[MML_ROW_DOMAIN] - 1].rows++;
+		MML_TRY(poll_rows(rows, i));
+	}
+	return MML_OK;
+}
+
+/* Gives a row its domain's final id and counts it there. */
+static void
+rename_domain(mml_rows *rows, size_t row, const uint32_t *to_final)
+{
+	uint32_t   *record = mml_rows_record(rows, row);
+	uint32_t	index = to_final[record[MML_ROW_DOMAIN] - 1];
+	float		label;
+
+	record[MML_ROW_DOMAIN] = index == UINT32_MAX ? 0 : index + 1;
+	if (index == UINT32_MAX)
+		return;
+	memcpy(&label, &record[MML_ROW_LABEL], sizeof(label));
+	rows->names->entries[index].rows++;
+	rows->names->entries[index].positives += label > 0.5f;
+	rows->names->entries[index].valid_rows += record[MML_ROW_SPLIT] == MML_SPLIT_VALID;
+}
+
 /* The domains of the training rows; a domain of validation rows only is unknown. */
 static mml_status
 settle_domains(mml_rows *rows)
@@ -218,34 +253,18 @@ settle_domains(mml_rows *rows)
 	uint32_t   *to_final;
 	mml_status	status;
 
-	for (size_t i = 0; i < rows->n_rows; i++)
-		if (split_of(rows, i) == MML_SPLIT_TRAIN)
-			names->entries[mml_rows_record(rows, i)[MML_ROW_DOMAIN] - 1].rows++;
+	MML_TRY(count_domains(rows));
 	MML_TRY(MML_NEW(rows->host, to_final, names->n));
 	status = mml_names_settle(rows->host, names, to_final);
-	if (status != MML_OK)
-	{
-		mml_release(rows->host, to_final);
-		return status;
-	}
-	for (uint32_t d = 0; d < names->n; d++)
+	for (uint32_t d = 0; status == MML_OK && d < names->n; d++)
 		names->entries[d].rows = 0;
-	for (size_t i = 0; i < rows->n_rows; i++)
+	for (size_t i = 0; status == MML_OK && i < rows->n_rows; i++)
 	{
-		uint32_t   *record = mml_rows_record(rows, i);
-		uint32_t	index = to_final[record[MML_ROW_DOMAIN] - 1];
-		float		label;
-
-		record[MML_ROW_DOMAIN] = index == UINT32_MAX ? 0 : index + 1;
-		if (index == UINT32_MAX)
-			continue;
-		memcpy(&label, &record[MML_ROW_LABEL], sizeof(label));
-		names->entries[index].rows++;
-		names->entries[index].positives += label > 0.5f;
-		names->entries[index].valid_rows += record[MML_ROW_SPLIT] == MML_SPLIT_VALID;
+		rename_domain(rows, i, to_final);
+		status = poll_rows(rows, i);
 	}
 	mml_release(rows->host, to_final);
-	return MML_OK;
+	return status;
 }
 
 /* ----------------------------------------------------------------- numbers */
@@ -374,34 +393,12 @@ standardize(mml_rows *rows)
 
 /* ------------------------------------------------------------------ finish */
 
-/* Training rows in canonical order, then validation rows by domain and canonical order. */
+/* Puts the rows into `order`; next: [domains] where the validation rows of each go. */
 static mml_status
-final_order(mml_rows *rows)
+place_rows(mml_rows *rows, size_t *next, uint32_t *order)
 {
-	size_t	   *next;
-	size_t		n_domains = (size_t) rows->names->n + 1;
-	uint32_t   *order;
 	size_t		n_train = 0;
-	size_t		at = rows->n_train;
-	mml_status	status;
 
-	MML_TRY(MML_NEW(rows->host, next, n_domains));
-	status = MML_NEW(rows->host, order, rows->n_rows);
-	if (status != MML_OK)
-	{
-		mml_release(rows->host, next);
-		return status;
-	}
-	for (size_t i = 0; i < rows->n_rows; i++)
-		if (split_of(rows, i) == MML_SPLIT_VALID)
-			next[mml_rows_record(rows, i)[MML_ROW_DOMAIN]]++;
-	for (size_t d = 0; d < n_domains; d++)
-	{
-		size_t		count = next[d];
-
-		next[d] = at;
-		at += count;
-	}
 	for (size_t i = 0; i < rows->n_rows; i++)
 	{
 		uint32_t	row = rows->order[i];
@@ -410,10 +407,56 @@ final_order(mml_rows *rows)
 			order[n_train++] = row;
 		else
 			order[next[mml_rows_record(rows, row)[MML_ROW_DOMAIN]]++] = row;
+		MML_TRY(poll_rows(rows, i));
+	}
+	return MML_OK;
+}
+
+/* Counts the validation rows of each domain, and turns the counts into places. */
+static mml_status
+find_places(mml_rows *rows, size_t *next, size_t n_domains)
+{
+	size_t		at = rows->n_train;
+
+	for (size_t i = 0; i < rows->n_rows; i++)
+	{
+		if (split_of(rows, i) == MML_SPLIT_VALID)
+			next[mml_rows_record(rows, i)[MML_ROW_DOMAIN]]++;
+		MML_TRY(poll_rows(rows, i));
+	}
+	for (size_t d = 0; d < n_domains; d++)
+	{
+		size_t		count = next[d];
+
+		next[d] = at;
+		at += count;
+	}
+	return MML_OK;
+}
+
+/* Training rows in canonical order, then validation rows by domain and canonical order. */
+static mml_status
+final_order(mml_rows *rows)
+{
+	size_t		n_domains = (size_t) rows->names->n + 1;
+	size_t	   *next;
+	uint32_t   *order = NULL;
+	mml_status	status;
+
+	MML_TRY(MML_NEW(rows->host, next, n_domains));
+	status = MML_NEW(rows->host, order, rows->n_rows);
+	if (status == MML_OK)
+		status = find_places(rows, next, n_domains);
+	if (status == MML_OK)
+		status = place_rows(rows, next, order);
+	mml_release(rows->host, next);
+	if (status != MML_OK)
+	{
+		mml_release(rows->host, order);
+		return status;
 	}
 	mml_release(rows->host, rows->order);
 	rows->order = order;
-	mml_release(rows->host, next);
 	return MML_OK;
 }
 

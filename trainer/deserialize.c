@@ -9,6 +9,8 @@
 
 #include "mml_format.h"
 
+#define SMALLEST_FIELD 52		/* bytes of a feature without name, buckets and values */
+
 /* ------------------------------------------------------------------ source */
 
 /* The section at work. */
@@ -364,6 +366,7 @@ get_fields(source *from, mml_model *model)
 	MML_TRY(get_u32(from, &n));
 	if (n < 1 || n > MML_MAX_FEATURES)
 		return bad(from, "number of features");
+	MML_TRY(check_room(from, n, SMALLEST_FIELD, "number of features"));
 	MML_TRY(MML_NEW(from->host, model->fields, (size_t) n + 1));
 	model->n_fields = (int32_t) n + 1;
 	for (uint32_t f = 0; f < n; f++)
@@ -459,7 +462,15 @@ check_tensors(source *from, const mml_model *model)
 		MML_TRY(status);
 	}
 	for (int32_t i = 0; i < params->n_tensors && bytes <= from->left; i++)
-		bytes += 20 + strlen(params->tensors[i].name) + params->tensors[i].rows * params->tensors[i].cols * sizeof(float);
+	{
+		const mml_tensor *tensor = &params->tensors[i];
+
+		/* more numbers than bytes are left: their product might wrap */
+		if (tensor->cols > 0 && tensor->rows > from->left / tensor->cols)
+			bytes = UINT64_MAX;
+		else
+			bytes += 20 + strlen(tensor->name) + tensor->rows * tensor->cols * sizeof(float);
+	}
 	mml_params_free(from->host, params);
 	return bytes == from->left ? MML_OK : bad(from, "tensors' size");
 }

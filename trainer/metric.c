@@ -8,6 +8,8 @@
 
 #include "mml_math.h"
 
+#define ROWS_PER_POLL 65536
+
 double
 mml_bce(double logit, double label)
 {
@@ -51,8 +53,8 @@ mml_metric_space_free(mml_host *host, mml_metric_space *space)
 }
 
 /* space->keys: [n] ascending, order: their rows.  Exact in integers up to 2^31 rows of each class. */
-static double
-auc_of_sorted(const mml_metric_space *space, const float *labels, size_t n)
+static mml_status
+auc_of_sorted(mml_host *host, const mml_metric_space *space, const float *labels, size_t n, double *auc)
 {
 	uint64_t	negatives_below = 0;
 	uint64_t	positives = 0;
@@ -71,14 +73,16 @@ auc_of_sorted(const mml_metric_space *space, const float *labels, size_t n)
 				tied_positives++;
 			else
 				tied_negatives++;
+			if (i % ROWS_PER_POLL == ROWS_PER_POLL - 1)
+				MML_TRY(mml_poll(host));
 		}
 		twice_wins += tied_positives * (2 * negatives_below + tied_negatives);
 		negatives_below += tied_negatives;
 		positives += tied_positives;
 	}
-	if (positives == 0 || negatives_below == 0)
-		return NAN;
-	return (double) twice_wins / 2.0 / ((double) positives * (double) negatives_below);
+	*auc = positives == 0 || negatives_below == 0 ? NAN :
+		(double) twice_wins / 2.0 / ((double) positives * (double) negatives_below);
+	return MML_OK;
 }
 
 mml_status
@@ -91,8 +95,7 @@ mml_auc_of_logits(mml_host *host, const mml_metric_space *space,
 		space->order[i] = (uint32_t) i;
 	}
 	MML_TRY(mml_sort(host, space->keys, space->order, space->spare_keys, space->spare_order, n));
-	*auc = auc_of_sorted(space, labels, n);
-	return MML_OK;
+	return auc_of_sorted(host, space, labels, n, auc);
 }
 
 mml_status
@@ -112,7 +115,7 @@ mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *a
 	if (status == MML_OK)
 		status = mml_sort(host, space.keys, space.order, space.spare_keys, space.spare_order, n);
 	if (status == MML_OK)
-		*auc = auc_of_sorted(&space, labels, n);
+		status = auc_of_sorted(host, &space, labels, n, auc);
 	mml_metric_space_free(host, &space);
 	return status;
 }

@@ -13,6 +13,7 @@
 #include "mml_layers.h"
 
 #define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
+#define SHUFFLE_PIECE ((size_t) 65536) /* rows between two polls */
 #define SIGN_OF_LIFE 0.25		/* seconds between reports from inside an epoch */
 
 void
@@ -106,15 +107,14 @@ copy_for(mml_member *member, const mml_phase_plan *plan, mml_copy what)
 
 /* ---------------------------------------------------------------- evaluate */
 
-/* A batch of rows of the memory that belongs to this participant's slice. */
+/* A batch of rows of the memory that belongs to this participant; all windows are of one size. */
 static void
 open_window(const mml_member *member, const mml_batch *batch, mml_batch *window)
 {
 	const mml_shape *shape = &member->net.shape;
-	size_t		start;
-	size_t		n;
+	size_t		n = batch->capacity / MML_SLICES;
+	size_t		start = n * (size_t) member->team.rank;
 
-	mml_slice(batch->capacity, member->team.rank, &start, &n);
 	*window = *batch;
 	window->capacity = n;
 	window->domain += start;
@@ -419,6 +419,21 @@ report_epoch(mml_member *member, const phase_work *work, int epoch, const mml_fi
 
 /* ------------------------------------------------------------------- epoch */
 
+/* By the leader, in pieces between which it can be cancelled. */
+static mml_status
+shuffle_rows(mml_member *member, const mml_phase_plan *plan, uint64_t epoch_stream)
+{
+	for (size_t to = plan->n_rows; to > 0;)
+	{
+		size_t		from = to > SHUFFLE_PIECE ? to - SHUFFLE_PIECE : 0;
+
+		mml_shuffle_places(epoch_stream, plan->rows, from, to);
+		MML_TRY(mml_poll(member->host));
+		to = from;
+	}
+	return MML_OK;
+}
+
 /* The order of the epoch's rows: shuffled by the leader, grouped by all. */
 static mml_status
 order_rows(mml_member *member, const phase_work *work, uint64_t epoch_stream)
@@ -428,7 +443,7 @@ order_rows(mml_member *member, const phase_work *work, uint64_t epoch_stream)
 	size_t		batch = 0;
 
 	if (member->team.rank == 0)
-		mml_shuffle(epoch_stream, plan->rows, plan->n_rows);
+		MML_TRY(shuffle_rows(member, plan, epoch_stream));
 	mml_barrier(member);
 	for (size_t at = 0; at < plan->n_rows; at += batch_size, batch++)
 	{
@@ -461,11 +476,10 @@ run_epoch(mml_member *member, phase_work *work, int epoch)
 		size_t		n = MML_MIN(batch_size, plan->n_rows - at);
 
 		MML_TRY(run_step(member, work, plan->rows + at, n, mml_combine(epoch_stream, batch + 1)));
-		if (member->team.rank == 0)
-		{
+		if (member->is_leader)
 			member->run->work_done += (double) n;
+		if (member->team.rank == 0)
 			give_sign(member, work, epoch);
-		}
 		if (member->control->is_late)
 			break;
 	}

@@ -121,9 +121,9 @@ mml_below(uint64_t key, uint64_t n, uint64_t bound)
 }
 
 void
-mml_shuffle(uint64_t key, uint32_t *values, size_t n)
+mml_shuffle_places(uint64_t key, uint32_t *values, size_t from, size_t to)
 {
-	for (size_t i = n; i > 1; i--)
+	for (size_t i = to; i > from; i--)
 	{
 		size_t		j = mml_below(key, i, i);
 		uint32_t	held = values[i - 1];
@@ -131,6 +131,12 @@ mml_shuffle(uint64_t key, uint32_t *values, size_t n)
 		values[i - 1] = values[j];
 		values[j] = held;
 	}
+}
+
+void
+mml_shuffle(uint64_t key, uint32_t *values, size_t n)
+{
+	mml_shuffle_places(key, values, 0, n);
 }
 
 mml_drop_key

@@ -7,6 +7,8 @@
 
 #include "mml_layers.h"
 
+#define ROWS_PER_POLL 65536
+#define COPY_PIECE ((size_t) 1 << 20)	/* floats between two polls */
 #define SMALLEST_CAPACITY 1024	/* rows of a batch's memory, so that evaluation has room */
 
 /* ------------------------------------------------------------------ create */
@@ -86,13 +88,18 @@ share_layout(mml_run *run)
 }
 
 /* First places by domain of rows: [n]. */
-static void
+static mml_status
 count_domains(const mml_rows *rows, const uint32_t *order, size_t n, uint32_t n_ids, uint32_t *start)
 {
 	for (size_t i = 0; i < n; i++)
+	{
 		start[mml_rows_record(rows, order[i])[MML_ROW_DOMAIN] + 1]++;
+		if (i % ROWS_PER_POLL == ROWS_PER_POLL - 1)
+			MML_TRY(mml_poll(rows->host));
+	}
 	for (uint32_t d = 0; d < n_ids; d++)
 		start[d + 1] += start[d];
+	return MML_OK;
 }
 
 static mml_status
@@ -109,9 +116,10 @@ share_order(mml_run *run)
 	MML_TRY(mml_arena_alloc(run->arena, (size_t) run->n_domain_ids + 1, sizeof(uint32_t), &run->valid_start));
 	MML_TRY(mml_arena_alloc(run->arena, run->n_valid, sizeof(float), &run->logits));
 	MML_TRY(mml_arena_alloc(run->arena, run->n_valid, sizeof(float), &run->labels));
-	count_domains(rows, rows->order, run->n_train, run->n_domain_ids, mml_arena_at(run->arena, run->domain_start));
-	count_domains(rows, rows->order + run->n_train, run->n_valid, run->n_domain_ids,
-				  mml_arena_at(run->arena, run->valid_start));
+	MML_TRY(count_domains(rows, rows->order, run->n_train, run->n_domain_ids,
+						  mml_arena_at(run->arena, run->domain_start)));
+	MML_TRY(count_domains(rows, rows->order + run->n_train, run->n_valid, run->n_domain_ids,
+						  mml_arena_at(run->arena, run->valid_start)));
 	labels = mml_arena_at(run->arena, run->labels);
 	for (size_t i = 0; i < run->n_valid; i++)
 		memcpy(&labels[i], &mml_rows_record(rows, rows->order[run->n_train + i])[MML_ROW_LABEL], sizeof(float));
@@ -263,6 +271,7 @@ mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **me
 	(*member)->run = run;
 	(*member)->host = host;
 	(*member)->team = *team;
+	(*member)->is_leader = team->rank == 0;
 	status = join_all(*member);
 	if (status != MML_OK)
 	{
@@ -301,9 +310,15 @@ copy_values(mml_run *run, mml_model *model)
 	{
 		const mml_tensor *from = &run->params->tensors[i];
 
-		memcpy(mml_arena_at(&model->arena, model->params->tensors[i].value), mml_arena_at(run->arena, from->value),
-			   from->rows * from->cols * sizeof(float));
-		MML_TRY(mml_poll(run->host));
+		size_t		n = (size_t) (from->rows * from->cols);
+		const float *source = mml_arena_at(run->arena, from->value);
+		float	   *target = mml_arena_at(&model->arena, model->params->tensors[i].value);
+
+		for (size_t at = 0; at < n; at += COPY_PIECE)
+		{
+			memcpy(target + at, source + at, MML_MIN(n - at, COPY_PIECE) * sizeof(float));
+			MML_TRY(mml_poll(run->host));
+		}
 	}
 	return MML_OK;
 }

@@ -11,6 +11,7 @@
 
 #define OWN_SHARE_GATE 0.95
 #define OWN_SHARE_GATED 0.5
+#define ROWS_PER_POLL 65536
 #define FINETUNE_RATE 0.2
 
 /* How a recipe starts. */
@@ -256,22 +257,22 @@ summarize_experts(mml_member *member, const mml_figures *figures)
 }
 
 /* The training rows by domain, each domain's in canonical order. */
-static void
+static mml_status
 group_rows(mml_member *member)
 {
 	mml_run    *run = member->run;
 
-	if (is_leader(member))
+	memcpy(member->counts, member->domain_start, run->n_domain_ids * sizeof(uint32_t));
+	for (size_t i = 0; is_leader(member) && i < run->n_train; i++)
 	{
-		memcpy(member->counts, member->domain_start, run->n_domain_ids * sizeof(uint32_t));
-		for (size_t i = 0; i < run->n_train; i++)
-		{
-			uint32_t	row = member->order[i];
+		uint32_t	row = member->order[i];
 
-			member->shuffled[member->counts[mml_data_record(&member->data, row)[MML_ROW_DOMAIN]]++] = row;
-		}
+		member->shuffled[member->counts[mml_data_record(&member->data, row)[MML_ROW_DOMAIN]]++] = row;
+		if (i % ROWS_PER_POLL == ROWS_PER_POLL - 1)
+			MML_TRY(mml_poll(member->host));
 	}
 	mml_barrier(member);
+	return MML_OK;
 }
 
 static mml_status
@@ -282,7 +283,7 @@ run_experts(mml_member *member)
 		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	mml_figures figures;
 
-	group_rows(member);
+	MML_TRY(group_rows(member));
 	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
 	mml_barrier(member);
 	MML_TRY(run_my_experts(member));
@@ -358,6 +359,25 @@ run_starts(mml_member *member, mml_recipe *chosen, mml_figures *figures)
 
 /* ------------------------------------------------------------------- serve */
 
+/* The domains' AUCs in one mode from the logits that are there; NaN when the method has no such mode. */
+static mml_status
+note_domain_aucs(mml_member *member, mml_mode mode, bool has_mode, double *aucs)
+{
+	mml_run    *run = member->run;
+
+	if (has_mode)
+		MML_TRY(mml_domain_aucs(member, aucs));
+	for (uint32_t d = 1; d < run->n_domain_ids; d++)
+	{
+		mml_domain *domain = &run->rows->names->entries[d - 1];
+		double	   *place = mode == MML_MODE_BACKBONE ? &domain->backbone_auc :
+			mode == MML_MODE_OWN ? &domain->own_auc : &domain->gate_auc;
+
+		*place = has_mode ? aucs[d] : NAN;
+	}
+	return MML_OK;
+}
+
 /* Figures of every mode that the method has, and the AUCs of the domains in it. */
 static mml_status
 measure_modes(mml_member *member, mml_figures *figures, mml_mode *last)
@@ -373,18 +393,10 @@ measure_modes(mml_member *member, mml_figures *figures, mml_mode *last)
 	{
 		if (mode <= *last)
 			status = mml_evaluate(member, mode, &figures[mode]);
-		if (!is_leader(member) || status != MML_OK)
-			continue;
-		if (mode <= *last)
-			status = mml_domain_aucs(member, aucs);
-		for (uint32_t d = 1; d < run->n_domain_ids; d++)
-		{
-			mml_domain *domain = &run->rows->names->entries[d - 1];
-			double	   *place = mode == MML_MODE_BACKBONE ? &domain->backbone_auc :
-				mode == MML_MODE_OWN ? &domain->own_auc : &domain->gate_auc;
-
-			*place = mode <= *last ? aucs[d] : NAN;
-		}
+		if (status == MML_OK && is_leader(member))
+			status = note_domain_aucs(member, mode, mode <= *last, aucs);
+		/* the next evaluation writes over the logits that the leader reads */
+		mml_barrier(member);
 	}
 	mml_release(member->host, aucs);
 	return status;

@@ -87,9 +87,12 @@ sort_kept(mml_host *host, uint64_t *hashes, uint32_t *old_index, uint32_t n, uin
 	status = MML_NEW(host, spare_index, n);
 	if (status == MML_OK)
 		status = mml_sort(host, hashes, old_index, spare_hashes, spare_index, n);
-	if (status == MML_OK)
-		for (uint32_t i = 0; i < n; i++)
-			to_final[old_index[i]] = i + MML_ID_FIRST;
+	for (uint32_t i = 0; status == MML_OK && i < n; i++)
+	{
+		to_final[old_index[i]] = i + MML_ID_FIRST;
+		if (i % LEARN_POLL == LEARN_POLL - 1)
+			status = mml_poll(host);
+	}
 	mml_release(host, spare_hashes);
 	mml_release(host, spare_index);
 	return status;
