@@ -29,9 +29,8 @@ FROM bench.verdict WHERE training_ratio IS NOT NULL;
 SELECT format('Scoring: %s rows/s (asked: 300000): %s.', round(scoring_rate),
 			  CASE WHEN scoring_rate >= 300000 THEN 'reached' ELSE 'MISSED' END)
 FROM bench.verdict;
-SELECT format(E'\n%s runs each; %s, %s cores, one used; load average %s.\n%s; moemlora %s; PyTorch %s.',
-			  :'runs', :'cpu', :'cores', :'load', split_part(version(), ' (', 1) || ' ' || current_setting('server_version'),
-			  extversion, :'torch')
+SELECT format(E'\n%s runs each; %s, %s cores, one used; load average %s.\nPostgreSQL %s; moemlora %s; PyTorch %s.',
+			  :'runs', :'cpu', :'cores', :'load', current_setting('server_version'), extversion, :'torch')
 FROM pg_extension WHERE extname = 'moemlora';
 \t off
 

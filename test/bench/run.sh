@@ -17,7 +17,7 @@
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 RUNS=${RUNS:-5} ROWS=${ROWS:-300000} EPOCHS=${EPOCHS:-3} SCORED=${SCORED:-1000000}
-BENCH_JSON=${BENCH_JSON:-$here/../../build/bench.json}
+BENCH_JSON=${BENCH_JSON:-$(cd "$here/../.." && pwd)/build/bench.json}
 rows_file=$(mktemp)
 trap 'rm -f "$rows_file"' EXIT
 

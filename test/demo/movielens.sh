@@ -1,6 +1,6 @@
 #!/bin/bash
-# Trains on real ratings, once for each way of splitting them into domains, and
-# prints per domain the test AUC of the backbone, of the own experts and of the gate.
+# Trains on real ratings, once for each column that splits them into domains, and
+# shows per domain what the backbone, the experts and the gate are worth.
 # usage: DATA=<path> [NAME=value]... test/with_server.sh test/demo/movielens.sh
 #        (or: make movielens DATA=<path> [NAME=value]...)
 #
@@ -18,9 +18,13 @@
 #   OPTIONS     {}           further options of moemlora_train, as JSON
 #   VERBOSE                  when set: show the training's progress
 #
-# Features are user_id and item_id only.  A user's ratings of one item always fall
-# into the same part.  Works in the database that PGHOST, PGPORT, PGUSER and
-# PGDATABASE name, where it drops and makes schema movielens and model "movielens".
+# Prints per domain the AUC on the test rows of three modes: backbone, own expert
+# and gate.  Where the backbone was trained together with experts its column says
+# "without experts".  Features are user_id and item_id only.  A user's ratings of
+# one item always fall into the same part.
+#
+# Works in the database that PGHOST, PGPORT, PGUSER and PGDATABASE name, where it
+# drops and makes schema movielens and models "movielens by <domain>".
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 METHOD=${METHOD:-moe_mlora} RECIPE=${RECIPE:-paper} BACKBONE=${BACKBONE:-wdl} SEED=${SEED:-42} OPTIONS=${OPTIONS:-'{}'} DOMAINS=${DOMAINS:-}

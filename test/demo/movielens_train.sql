@@ -23,6 +23,9 @@ CREATE TEMP TABLE phase AS
 SELECT row_number() OVER () AS nr, p.*
 FROM moemlora_train(:'model', :'all_rows', 'moemlora_label', :'domain', '{user_id, item_id}', :'all_options') AS p;
 SELECT round(extract(epoch FROM clock_timestamp() - :'start')::numeric, 1) AS seconds,
+	   -- trained alone, or the rest of what was trained together with experts
+	   CASE WHEN EXISTS (SELECT FROM phase WHERE phase = 'backbone' AND coalesce(note, '') !~ 'not used') THEN 'backbone'
+			ELSE 'without experts' END AS first_column,
 	   (SELECT round(sum(rows_per_second * p.seconds) / sum(p.seconds)) FROM phase AS p) AS speed
 \gset
 
@@ -42,16 +45,16 @@ FROM phase ORDER BY nr;
 SELECT CASE scope WHEN 'domain' THEN t.domain WHEN 'all' THEN 'all rows together' WHEN 'mean' THEN 'mean of the domains'
 			WHEN 'weighted' THEN 'WAUC' END AS :"domain",
 	   t.rows AS "test rows", t.positives,
-	   round(coalesce(backbone_auc, auc)::numeric, 4) AS backbone,
+	   round(coalesce(backbone_auc, auc)::numeric, 4) AS :"first_column",
 	   round(expert_auc::numeric, 4) AS "own expert",
 	   round(CASE WHEN :'method' <> 'backbone' THEN auc END::numeric, 4) AS :"last_column"
 FROM moemlora_evaluate(:'model', :'test_rows', 'moemlora_label', :'domain') AS t
 ORDER BY array_position('{domain,all,mean,weighted}', scope), CASE WHEN t.domain ~ '^\d{1,9}$' THEN t.domain::int END, t.domain;
 
 -- What option serve = auto goes by: all validation rows.
-SELECT format('On all validation rows: backbone %s, own expert %s, gate %s; "serve": "auto" takes %s.',
-			  round(backbone_auc::numeric, 4), round(expert_auc::numeric, 4), round(auc::numeric, 4),
+SELECT format('On all validation rows: %s %s, own expert %s, gate %s; "serve": "auto" takes %s.',
+			  :'first_column', round(backbone_auc::numeric, 4), round(expert_auc::numeric, 4), round(auc::numeric, 4),
 			  CASE greatest(backbone_auc, expert_auc, auc) WHEN backbone_auc THEN 'backbone' WHEN expert_auc THEN 'own' ELSE 'gate' END)
 FROM moemlora_evaluate(:'model', :'valid_rows', 'moemlora_label', :'domain') AS v
-WHERE scope = 'all' AND :'last_column' = 'gate'
+WHERE scope = 'all' AND expert_auc IS NOT NULL AND :'last_column' = 'gate'
 \g (format=unaligned tuples_only=on)
