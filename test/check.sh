@@ -87,6 +87,8 @@ test/setup.sh
 	step unit $make unit || true
 	step golden $make golden || true
 	step regress test/with_server.sh test/run_regress.sh || true
+	step readme test/with_server.sh test/check_readme.sh || true
+	step movielens test/with_server.sh test/check_movielens.sh || true
 	step tap test/run_tap.sh "$logs/tap" || true
 }
 finish
