@@ -11,6 +11,7 @@
 #include "access/skey.h"		/* for ScanKeyData */
 #include "utils/relcache.h"		/* for Relation */
 
+#include "compat.h"			/* for pg_noreturn */
 #include "moemlora.h"
 
 /* Bytes of a component's part: a row of it stays far from the limit of 1 GB in a dump too. */
@@ -68,7 +69,7 @@ typedef struct ModelRow
 extern bool ModelRowFind(const char *name, Snapshot snapshot, ModelRow *row);
 
 /* Raises undefined_object for a name that is not there. */
-extern void ModelRowMissing(const char *name) pg_attribute_noreturn();
+pg_noreturn extern void ModelRowMissing(const char *name);
 
 /* catalog.c */
 

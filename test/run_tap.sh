@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the TAP tests of test/t, which start servers of their own, and counts
 # their cases.
-# usage: run_tap.sh LOG_DIRECTORY [TEST.pl...]
+# usage: run_tap.sh LOG_DIRECTORY [test/t/TEST.pl...]
 #
 # They use the PostgreSQL::Test modules that come with the server's development
 # files, see the private installation of make_tree.sh, and run as the service
@@ -16,8 +16,11 @@ shift
 PG_CONFIG=${PG_CONFIG:-pg_config}
 
 pgxs_source=$(dirname "$("$PG_CONFIG" --pgxs)")/..
-if [ ! -e "$pgxs_source/test/perl/PostgreSQL/Test/Cluster.pm" ]; then
-	echo "this PostgreSQL comes without its test modules (before 14.3, or built without them)"
+modules=(-I "$pgxs_source/test/perl")
+if [ -e "$pgxs_source/test/perl/PostgresNode.pm" ]; then
+	modules+=(-I postgres14)
+elif [ ! -e "$pgxs_source/test/perl/PostgreSQL/Test/Cluster.pm" ]; then
+	echo "this PostgreSQL comes without its test modules"
 	exit 77
 fi
 [ $# -gt 0 ] || set -- "$here"/t/*.pl
@@ -27,9 +30,23 @@ if [ ! -e "$1" ]; then
 fi
 
 base=$(service_directory)
-trap 'rm -rf "$base"' EXIT
+tests_pid=
+
+# Tests that are interrupted leave their servers behind.
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+	trap '' HUP INT TERM
+	cd /
+	[ -z "$tests_pid" ] || kill -TERM -- "-$tests_pid" 2>/dev/null || true
+	find "$base" -name postmaster.pid -printf '%h\n' | while read -r data; do
+		as_service_user "$bin/pg_ctl" stop -D "$data" -m immediate -w >/dev/null || true
+	done
+	rm -rf "$base"
+}
+trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 "$here/make_tree.sh" "$base/tree" >"$logs/make_tree.log" 2>&1 || { cat "$logs/make_tree.log"; exit 1; }
+bin=$base/tree$("$PG_CONFIG" --bindir)
 mkdir "$base/own"
 cp -R "$here" "$base/own/test"
 chmod -R a+rX "$base/own"
@@ -42,11 +59,14 @@ for test in "$@"; do
 done
 status=0
 cd "$base/own/test"
-as_service_user env PATH="$base/tree$("$PG_CONFIG" --bindir):$PATH" \
+setsid "${as_user[@]}" env PATH="$bin:$PATH" \
 	PG_REGRESS="$pgxs_source/test/regress/pg_regress" PGPORT=65432 HOME="$base/own" \
 	TESTDIR="$base/own" TESTDATADIR="$base/own/tmp_check" TESTLOGDIR="$base/own/tmp_check/log" \
 	PERL_TEST_HARNESS_DUMP_TAP="$base/own/tap" \
-	prove -I "$pgxs_source/test/perl" --timer "${tests[@]}" </dev/null || status=$?
+	prove "${modules[@]}" --timer "${tests[@]}" </dev/null &
+tests_pid=$!
+wait "$tests_pid" || status=$?
+tests_pid=
 
 cp -R "$base/own/tmp_check/log" "$logs" 2>/dev/null || true
 cp -R "$base/own/tap/." "$logs"

@@ -3,17 +3,15 @@
 # shellcheck shell=bash
 
 service_user=$(id -un)
+as_user=()
 if [ "$(id -u)" -eq 0 ]; then
 	service_user=nobody
 	! id postgres >/dev/null 2>&1 || service_user=postgres
+	as_user=(runuser -u "$service_user" --)
 fi
 
 as_service_user() {
-	if [ "$(id -u)" -eq 0 ]; then
-		runuser -u "$service_user" -- "$@"
-	else
-		"$@"
-	fi
+	"${as_user[@]}" "$@"
 }
 
 # A new directory that the service user can reach, with a path short enough for a socket in it.
