@@ -316,6 +316,7 @@ run_updates(mml_member *member, phase_work *work)
 	mml_adam_at(&adam, work->plan->learning_rate, work->t);
 	for (int j = member->team.rank; j < work->n_jobs; j += member->team.size)
 	{
+		MML_TRY(mml_poll(member->host));
 		mml_job_run(&member->net, &work->pass, &member->batch, &work->jobs[j]);
 		mml_adam_job(&member->net, &adam, &work->jobs[j]);
 	}

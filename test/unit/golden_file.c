@@ -37,6 +37,8 @@ typedef struct golden
 	int			n_experts;
 	const char *input[MAX_FIELDS];	/* the rest of each field's input line */
 	const char *labels;
+	bool		has_bad_ids;
+	uint64_t	n_loaded;		/* numbers of tensors */
 } golden;
 
 static bool
@@ -105,6 +107,17 @@ next_word(const char *at, char *word, size_t size)
 	return *at == ' ' ? at + 1 : at;
 }
 
+/* Whether exactly n words follow: a line that was cut must not read as zeros. */
+static bool
+has_words(const char *at, size_t n)
+{
+	size_t		count = *at != '\0';
+
+	for (; *at != '\0'; at++)
+		count += *at == ' ';
+	return count == n;
+}
+
 static double
 next_number(const char **at)
 {
@@ -116,13 +129,12 @@ next_number(const char **at)
 
 /* --------------------------------------------------------------- structure */
 
-
 static bool
 set_option(golden *file, const char *key, const char *values)
 {
 	int			n_options;
 	const mml_option *options = mml_options(&n_options);
-	double		list[MML_MAX_LAYERS];
+	double		list[MML_MAX_LAYERS] = {0.0};
 	int			n = 0;
 	const char *at = values;
 
@@ -160,6 +172,7 @@ add_field(golden *file, const char *rest)
 	rest = next_word(rest, kind, sizeof(kind));
 	size = (uint32_t) next_number(&rest);
 	field->name = strdup(name);
+	file->net.n_fields++;
 	field->kind = -1;
 	for (int i = 0; i < 4; i++)
 		if (strcmp(kinds[i], kind) == 0)
@@ -169,7 +182,6 @@ add_field(golden *file, const char *rest)
 	field->is_domain = strcmp(name, "domain") == 0;
 	field->table_rows = field->kind == MML_VECTOR ? 0 : size;
 	field->width = field->kind == MML_VECTOR ? size : 0;
-	file->net.n_fields++;
 	return true;
 }
 
@@ -239,15 +251,34 @@ read_structure(golden *file, int *first_mode)
 		if (!read_line(file, file->lines[i]))
 			return false;
 	}
-	if (*first_mode == 0 || file->n_rows < 1 || file->n_domains < 1 || file->n_experts % file->n_domains != 0 ||
-		file->labels == NULL || file->net.n_fields < 1 || !file->net.fields[file->net.n_fields - 1].is_domain)
+	if (*first_mode == 0 || file->n_rows < 1 || file->n_experts < 1 || file->n_domains < 1 ||
+		file->n_experts % file->n_domains != 0 ||
+		file->labels == NULL || file->net.n_fields < 1 || !file->net.fields[file->net.n_fields - 1].is_domain ||
+		file->net.fields[file->net.n_fields - 1].table_rows != (uint32_t) file->n_domains)
 		return complain(file, "lacks rows, domains, experts, labels, fields or modes", NULL);
 	file->net.n_domains = (uint32_t) file->n_domains;
 	file->net.config.experts_per_domain = file->n_experts / file->n_domains;
+	for (int f = 0; f < file->net.n_fields; f++)
+	{
+		const mml_field *field = &file->net.fields[f];
+
+		if (field->kind == MML_VECTOR && !field->project && field->width != (uint32_t) file->net.config.embedding_dim)
+			return complain(file, "has neither projection nor dim numbers for vector", field->name);
+	}
 	return true;
 }
 
 /* -------------------------------------------------------------------- rows */
+
+/* The next id of a field, which must be in its table. */
+static uint32_t
+checked_id(golden *file, int f, double id)
+{
+	if (id >= 0.0 && id < file->net.fields[f].table_rows)
+		return (uint32_t) id;
+	file->has_bad_ids = true;
+	return 0;
+}
 
 /* "{1,4}" -> ids; returns what follows. */
 static const char *
@@ -260,7 +291,12 @@ put_list(golden *file, int f, const char *at)
 	{
 		char	   *end;
 
-		(void) mml_put_item_id(file->net.rows, f, (uint32_t) strtoul(at, &end, 10));
+		(void) mml_put_item_id(file->net.rows, f, checked_id(file, f, (double) strtoul(at, &end, 10)));
+		if (end == at)
+		{
+			file->has_bad_ids = true;
+			break;
+		}
 		at = *end == ',' ? end + 1 : end;
 	}
 	(void) mml_put_items_end(file->net.rows, f);
@@ -272,12 +308,12 @@ static const char *
 put_value(golden *file, int f, const char *at)
 {
 	const mml_field *field = &file->net.fields[f];
-	float		vector[4096];
+	float	   *vector;
 
 	switch (field->kind)
 	{
 		case MML_CATEGORICAL:
-			mml_put_id(file->net.rows, f, (uint32_t) next_number(&at));
+			mml_put_id(file->net.rows, f, checked_id(file, f, next_number(&at)));
 			return at;
 		case MML_NUMERIC:
 			mml_put_z(file->net.rows, f, (float) next_number(&at));
@@ -285,11 +321,34 @@ put_value(golden *file, int f, const char *at)
 		case MML_MULTI:
 			return put_list(file, f, at);
 		default:
-			for (uint32_t i = 0; i < field->width && i < 4096; i++)
+			vector = calloc(field->width, sizeof(float));
+			for (uint32_t i = 0; i < field->width; i++)
 				vector[i] = (float) next_number(&at);
-			(void) mml_put_vector(file->net.rows, f, vector, field->width);
+			if (mml_put_vector(file->net.rows, f, vector, field->width) != MML_OK)
+				file->has_bad_ids = true;
+			free(vector);
 			return at;
 	}
+}
+
+/* As many values on each line as there are rows. */
+static bool
+check_inputs(const golden *file)
+{
+	size_t		n = (size_t) file->n_rows;
+
+	if (!has_words(file->labels, n))
+		return complain(file, "has another number of labels than rows", NULL);
+	for (int f = 0; f < file->net.n_fields; f++)
+	{
+		const mml_field *field = &file->net.fields[f];
+
+		if (file->input[f] == NULL)
+			return complain(file, "has no input for field", field->name);
+		if (!has_words(file->input[f], field->kind == MML_VECTOR ? n * field->width : n))
+			return complain(file, "has another number of values than rows for field", field->name);
+	}
+	return true;
 }
 
 static bool
@@ -298,19 +357,20 @@ push_rows(golden *file)
 	const char *label = file->labels;
 	int			domain = file->net.n_fields - 1;
 
-	for (int f = 0; f < file->net.n_fields; f++)
-		if (file->input[f] == NULL)
-			return complain(file, "has no input for field", file->net.fields[f].name);
+	if (!check_inputs(file))
+		return false;
 	for (int i = 0; i < file->n_rows; i++)
 	{
+		uint32_t	id;
+
 		if (mml_rows_begin(file->net.rows) != MML_OK)
 			return complain(file, unit_error(file->net.host), NULL);
 		for (int f = 0; f < domain; f++)
 			file->input[f] = put_value(file, f, file->input[f]);
-		mml_rows_end_raw(file->net.rows, (float) next_number(&label), 1.0f,
-						 (uint32_t) next_number(&file->input[domain]), 0);
+		id = checked_id(file, domain, next_number(&file->input[domain]));
+		mml_rows_end_raw(file->net.rows, (float) next_number(&label), 1.0f, id, 0);
 	}
-	return true;
+	return !file->has_bad_ids || complain(file, "has a value that its field cannot take", NULL);
 }
 
 /* ----------------------------------------------------------------- tensors */
@@ -336,11 +396,12 @@ load_tensor(golden *file, const char *rest)
 	cols = (size_t) next_number(&rest);
 	if (!find_view(file, name, false, &view))
 		return false;
-	if (view.rows != rows || view.cols != cols)
+	if (view.rows != rows || view.cols != cols || !has_words(rest, rows * cols))
 		return complain(file, "other shape than ours:", name);
 	for (size_t i = 0; i < rows; i++)
 		for (size_t j = 0; j < cols; j++)
 			view.values[i * view.stride + j] = (float) next_number(&rest);
+	file->n_loaded += (uint64_t) rows * cols;
 	return true;
 }
 
@@ -360,7 +421,7 @@ check_gradient(golden *file, const char *mode, const char *rest)
 	cols = (size_t) next_number(&rest);
 	if (!find_view(file, name, true, &view))
 		return false;
-	if (view.rows != rows || view.cols != cols)
+	if (view.rows != rows || view.cols != cols || !has_words(rest, rows * cols))
 		return complain(file, "other shape than ours:", name);
 	for (size_t i = 0; i < rows; i++)
 		for (size_t j = 0; j < cols; j++)
@@ -421,7 +482,7 @@ static void
 check_logits(golden *file, const char *mode, const char *rest)
 {
 	double		largest = 0.0;
-	double		worst = 0.0;
+	double		worst = has_words(rest, (size_t) file->n_rows) ? 0.0 : INFINITY;
 	double	   *expected = malloc((size_t) file->n_rows * sizeof(double));
 
 	for (int i = 0; i < file->n_rows; i++)
@@ -487,6 +548,8 @@ check_file(golden *file)
 		if (rest != NULL && !load_tensor(file, rest))
 			return false;
 	}
+	if (file->n_loaded != mml_params_count(file->net.params, MML_GROUP_ALL))
+		return complain(file, "lacks a tensor or has one twice", NULL);
 	return check_modes(file, first_mode);
 }
 

@@ -12,6 +12,9 @@
 
 static long n_passed;
 static long n_failed;
+static bool is_expecting;		/* failures */
+static long n_expected;
+static char first_expected[512];
 
 static void *
 take(void *self, size_t bytes)
@@ -21,9 +24,15 @@ take(void *self, size_t bytes)
 
 	unit->n_allocations++;
 	if (unit->fails_at > 0 && unit->n_allocations >= unit->fails_at)
+	{
+		if (unit->jump != NULL)
+			longjmp(*unit->jump, 1);
 		return NULL;
+	}
 	memory = malloc(bytes);
 	unit->n_held += memory != NULL;
+	if (unit->host.memory_used + bytes > unit->most_used)
+		unit->most_used = unit->host.memory_used + bytes;
 	return memory;
 }
 
@@ -41,8 +50,12 @@ poll_host(void *self)
 {
 	unit_host  *unit = self;
 
+	bool		stops = unit->stops || (unit->stops_at > 0 && unit->n_polls + 1 >= unit->stops_at);
+
 	unit->n_polls++;
-	return unit->stops || (unit->stops_at > 0 && unit->n_polls >= unit->stops_at);
+	if (stops && unit->jump != NULL)
+		longjmp(*unit->jump, 1);
+	return stops;
 }
 
 static double
@@ -80,6 +93,14 @@ unit_check(bool is_ok, const char *format, ...)
 {
 	va_list		arguments;
 
+	if (is_expecting)
+	{
+		va_start(arguments, format);
+		if (!is_ok && n_expected++ == 0)
+			vsnprintf(first_expected, sizeof(first_expected), format, arguments);
+		va_end(arguments);
+		return is_ok;
+	}
 	n_passed += is_ok;
 	n_failed += !is_ok;
 	if (is_ok)
@@ -96,6 +117,22 @@ bool
 unit_close(double a, double b, double tolerance, const char *what)
 {
 	return unit_check(fabs(a - b) <= tolerance * fmax(1.0, fabs(b)), "%s: %.9g instead of %.9g", what, a, b);
+}
+
+void
+unit_expect_begin(void)
+{
+	is_expecting = true;
+	n_expected = 0;
+	first_expected[0] = '\0';
+}
+
+long
+unit_expect_end(char *text, size_t size)
+{
+	is_expecting = false;
+	snprintf(text, size, "%s", first_expected);
+	return n_expected;
 }
 
 int

@@ -5,6 +5,8 @@
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <setjmp.h>
+
 #include "mml_layers.h"
 
 /* ---- unit.c ---- */
@@ -16,10 +18,12 @@ typedef struct unit_host
 	long		n_allocations;
 	long		fails_at;		/* 1 = the next one fails; 0 = never */
 	long		n_held;			/* pieces not yet released */
+	size_t		most_used;		/* largest memory_used so far */
 	bool		stops;			/* poll says stop */
 	long		n_polls;
 	long		stops_at;		/* the n-th poll says stop; 0 = never */
 	long		n_epochs;		/* reported, without signs of life */
+	jmp_buf    *jump;			/* where not NULL, what fails or stops leaves by longjmp, as in a server */
 } unit_host;
 
 extern void unit_host_init(unit_host *unit);
@@ -29,6 +33,13 @@ extern bool unit_check(bool is_ok, const char *format, ...) __attribute__((forma
 
 /* |a - b| <= tolerance * max(1, |b|) */
 extern bool unit_close(double a, double b, double tolerance, const char *what);
+
+/*
+ * Between the two, checks neither print nor count: for what is meant to fail.
+ * The end says how many failed, and the text of the first.
+ */
+extern void unit_expect_begin(void);
+extern long unit_expect_end(char *text, size_t size);
 
 /* Prints "N passed, N failed"; the exit status. */
 extern int	unit_done(void);
@@ -48,7 +59,8 @@ typedef struct unit_net
 	mml_layout *layout;
 	mml_names	names;
 	mml_rows   *rows;
-	uint32_t	n_domains;		/* ids 0 .. n - 1, each with experts */
+	uint32_t	n_domains;		/* ids 0 .. n - 1 */
+	uint32_t	n_without;		/* the first of them have no experts */
 	int32_t    *domain_expert;
 	uint32_t   *expert_domain;
 	mml_data	data;
@@ -65,7 +77,8 @@ typedef struct unit_net
 
 /*
  * Fills in everything from config, fields (name, kind, table_rows, width,
- * project; the last is the domain) and n_domains; room for `capacity` rows.
+ * project; the last is the domain), n_domains and n_without; room for
+ * `capacity` rows.
  */
 extern mml_status unit_net_create(unit_net *net, size_t capacity);
 extern void unit_net_free(unit_net *net);
@@ -80,6 +93,81 @@ extern void unit_net_clear(unit_net *net);
 /* Mean loss of the last run. */
 extern double unit_net_loss(const unit_net *net);
 
+/* ---- unit_data.c: rows with a planted signal, and the way from them to a model ---- */
+
+/* Features besides the categorical `user` and `item`. */
+#define UNIT_PRICE 1			/* numeric, sometimes NULL */
+#define UNIT_TAGS 2				/* multi, sometimes NULL or empty */
+#define UNIT_VECTOR 4			/* 3 numbers, projected, sometimes NULL */
+#define UNIT_ALL_KINDS 7
+#define UNIT_AGE 8				/* categorical by buckets of a number */
+#define UNIT_HASH 16			/* users by hash into 16 buckets, not by vocabulary */
+#define UNIT_MAX_FEATURES 6
+
+/* Which rows there are: each is a function of the seed and its number alone. */
+typedef struct unit_data
+{
+	uint64_t	seed;
+	size_t		n_rows;
+	uint32_t	n_users;
+	uint32_t	n_items;
+	uint32_t	n_domains;		/* "d0", "d1", ...; the last one gets one row of 50 */
+	uint32_t	features;		/* UNIT_... */
+	bool		is_one_class;	/* all labels 1 */
+	bool		has_weights;	/* 0, 1/2, 1, ... */
+	bool		has_times;
+	bool		is_perverse;	/* validation rows of n_valid have the other label: learning makes it worse */
+	size_t		n_valid;		/* the last rows validate, the others train; 0 = by share or time */
+} unit_data;
+
+/* 600 rows, 30 users, 20 items, 3 domains, all kinds. */
+extern void unit_data_init(unit_data *data);
+
+/* A small network, few epochs, no dropout, all phases of recipe paper. */
+extern void unit_config_init(mml_config *config);
+
+/* Sets an option by name from text or a number in text ("8", "0.5"); false when that fails. */
+extern bool unit_set(mml_config *config, const char *name, const char *value);
+
+/* specs: [UNIT_MAX_FEATURES]; how many there are. */
+extern int	unit_specs(const unit_data *data, mml_field_spec *specs);
+
+/* The name of a row's domain. */
+extern void unit_domain_of(const unit_data *data, size_t row, char *name, size_t size);
+
+/* The values of one row, without begin and end; then a whole row to train on, or to score. */
+extern mml_status unit_put_values(mml_rows *rows, const unit_data *data, size_t row);
+extern mml_status unit_push_training(mml_rows *rows, const unit_data *data, size_t row);
+extern mml_status unit_push_scoring(mml_rows *rows, const unit_data *data, size_t row);
+
+/* All rows, in an order that follows from `order` (0 = as they are), finished. */
+extern mml_status unit_rows(mml_host *host, const mml_config *config, const unit_data *data, uint64_t order,
+							mml_rows **rows);
+
+/* Rows, training, and the rows' end. */
+extern mml_status unit_train(mml_host *host, const mml_config *config, const unit_data *data, uint64_t order,
+							 mml_model **model);
+
+/* Saved bytes, in memory of malloc. */
+typedef struct unit_bytes
+{
+	unsigned char *at;
+	size_t		n;
+	size_t		held;
+	size_t		next;			/* of a reader */
+} unit_bytes;
+
+extern mml_status unit_save(mml_host *host, const mml_model *model, unit_bytes *bytes);
+extern mml_status unit_load(mml_host *host, const unit_bytes *bytes, mml_model **model);
+
+/*
+ * Everything in a row, and the end of all of it, whatever fails: rows,
+ * training, saving, loading, and scoring the first rows in the served mode.
+ */
+extern mml_status unit_whole_way(mml_host *host, const mml_config *config, const unit_data *data);
+extern bool unit_same_bytes(const unit_bytes *a, const unit_bytes *b);
+extern void unit_bytes_free(unit_bytes *bytes);
+
 /* ---- golden_file.c ---- */
 
 /*
@@ -87,5 +175,34 @@ extern double unit_net_loss(const unit_net *net);
  * in every mode.  Each is a counted check.  False when the file cannot be read.
  */
 extern bool golden_check_file(const char *path);
+
+/* ---- naive_net.c ---- */
+
+#define NAIVE_MAX_FIELDS 8
+#define NAIVE_MAX_EXPERTS 12
+
+/* A network for a plain re-implementation of mlp and wdl in double. */
+typedef struct naive_spec
+{
+	bool		has_linear;		/* wdl, else mlp */
+	int			dim;
+	int			n_layers;
+	int			hidden[MML_MAX_LAYERS];
+	int			lora_reduce;
+	int			n_rows;
+	int			n_domains;
+	int			n_experts;		/* a multiple of them */
+	int			n_fields;		/* without domain */
+	struct
+	{
+		mml_kind	kind;
+		int			size;		/* rows of its table, 1, or numbers of a vector */
+		bool		project;
+	}			fields[NAIVE_MAX_FIELDS];
+	uint64_t	seed;
+} naive_spec;
+
+/* Writes a golden file: values drawn, logits and loss by plain loops, gradients by differences. */
+extern bool naive_write_golden(const naive_spec *spec, const char *path);
 
 #endif							/* UNIT_H */

@@ -14,7 +14,7 @@ create_experts(unit_net *net)
 	MML_TRY(MML_NEW(net->host, net->domain_expert, n));
 	MML_TRY(MML_NEW(net->host, net->expert_domain, n));
 	for (uint32_t d = 0; d < n; d++)
-		net->domain_expert[d] = (int32_t) d * k;
+		net->domain_expert[d] = d < net->n_without ? -1 : (int32_t) (d - net->n_without) * k;
 	mml_invert_experts(net->domain_expert, n, k, net->expert_domain);
 	return MML_OK;
 }
@@ -27,7 +27,8 @@ create_params(unit_net *net)
 	MML_TRY(MML_NEW(net->host, net->layout, (size_t) net->n_fields));
 	for (int f = 0; f < net->n_fields; f++)
 		mml_layout_of(&net->fields[f], &net->layout[f]);
-	mml_shape_init(&shape, &net->config, net->n_fields, (int) net->n_domains * net->config.experts_per_domain, true, true);
+	mml_shape_init(&shape, &net->config, net->n_fields,
+				   (int) (net->n_domains - net->n_without) * net->config.experts_per_domain, true, true);
 	MML_TRY(mml_params_declare(net->host, &shape, net->layout, &net->params));
 	mml_arena_init(&net->arena, net->host);
 	MML_TRY(mml_params_allocate(net->params, &net->arena, MML_STATE_VALUE | MML_STATE_GRADIENT));

@@ -1,0 +1,233 @@
+/*
+ * test_golden.c - the golden files of the independent implementation; files of
+ * other shapes from a naive one; and files that must be refused.
+ *
+ * Runs from the repository's root, as make does.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#define GOLDEN_FOLDER "test/golden"
+
+static char folder[256];		/* a temporary one */
+
+/* ---------------------------------------------------------------- our files */
+
+static void
+test_stored_files(void)
+{
+	struct dirent *entry;
+	DIR		   *directory = opendir(GOLDEN_FOLDER);
+	int			n_files = 0;
+
+	if (!unit_check(directory != NULL, "no folder %s", GOLDEN_FOLDER))
+		return;
+	while ((entry = readdir(directory)) != NULL)
+	{
+		char		path[512];
+
+		if (strstr(entry->d_name, ".txt") == NULL)
+			continue;
+		snprintf(path, sizeof(path), GOLDEN_FOLDER "/%s", entry->d_name);
+		unit_check(golden_check_file(path), "%s is not read to its end", path);
+		n_files++;
+	}
+	closedir(directory);
+	unit_check(n_files >= 4, "only %d golden files", n_files);
+}
+
+/* ------------------------------------------------------------- other shapes */
+
+static const naive_spec shapes[] = {
+	/* every kind twice, one vector as it is: its width is dim */
+	{
+		.has_linear = true,.dim = 3,.n_layers = 2,.hidden = {6, 4},.lora_reduce = 2,.n_rows = 11,.n_domains = 3,
+		.n_experts = 3,.n_fields = 8,.seed = 1,
+		.fields = {
+			{MML_NUMERIC, 1, false}, {MML_MULTI, 5, false}, {MML_VECTOR, 3, false}, {MML_CATEGORICAL, 4, false},
+			{MML_NUMERIC, 1, false}, {MML_VECTOR, 7, true}, {MML_MULTI, 3, false}, {MML_CATEGORICAL, 9, false}
+		}
+	},
+	/* one layer */
+	{
+		.dim = 4,.n_layers = 1,.hidden = {5},.lora_reduce = 1,.n_rows = 9,.n_domains = 2,.n_experts = 2,
+		.n_fields = 1,.seed = 2,.fields = {{MML_CATEGORICAL, 6, false}}
+	},
+	/* four layers, ranks of 1 */
+	{
+		.has_linear = true,.dim = 2,.n_layers = 4,.hidden = {8, 7, 6, 5},.lora_reduce = 100,.n_rows = 10,.n_domains = 2,
+		.n_experts = 2,.n_fields = 2,.seed = 3,.fields = {{MML_MULTI, 4, false}, {MML_NUMERIC, 1, false}}
+	},
+	/* two experts a domain; more domains than rows meet */
+	{
+		.has_linear = true,.dim = 3,.n_layers = 2,.hidden = {5, 4},.lora_reduce = 2,.n_rows = 4,.n_domains = 6,
+		.n_experts = 12,.n_fields = 2,.seed = 4,.fields = {{MML_VECTOR, 3, false}, {MML_VECTOR, 2, true}}
+	},
+	/* one row: seven of eight slices are empty */
+	{
+		.dim = 1,.n_layers = 3,.hidden = {4, 3, 2},.lora_reduce = 2,.n_rows = 1,.n_domains = 3,.n_experts = 3,
+		.n_fields = 2,.seed = 15,.fields = {{MML_NUMERIC, 1, false}, {MML_CATEGORICAL, 3, false}}
+	},
+	/* one domain, one expert: its gate can only be 1 */
+	{
+		.has_linear = true,.dim = 2,.n_layers = 1,.hidden = {3},.lora_reduce = 2,.n_rows = 17,.n_domains = 1,
+		.n_experts = 1,.n_fields = 1,.seed = 6,.fields = {{MML_MULTI, 2, false}}
+	},
+};
+
+static void
+test_other_shapes(void)
+{
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+	{
+		char		path[300];
+
+		snprintf(path, sizeof(path), "%s/shape%zu.txt", folder, i);
+		unit_check(naive_write_golden(&shapes[i], path) && golden_check_file(path), "shape %zu", i);
+		(void) remove(path);
+	}
+}
+
+/* ----------------------------------------------------------- files to refuse */
+
+static char *
+read_text(const char *path)
+{
+	FILE	   *from = fopen(path, "rb");
+	char	   *text = calloc(1, 1 << 20);
+	size_t		n;
+
+	if (from == NULL)
+		return text;
+	n = fread(text, 1, (1 << 20) - 1, from);
+	text[n] = '\0';
+	fclose(from);
+	return text;
+}
+
+static void
+write_text(const char *path, const char *text, size_t n)
+{
+	FILE	   *to = fopen(path, "wb");
+
+	if (to == NULL)
+		return;
+	fwrite(text, 1, n, to);
+	fclose(to);
+}
+
+/* The file with the first `from` replaced must fail, with `says` in the first complaint. */
+static void
+check_refused(const char *text, const char *from, const char *to, const char *says)
+{
+	const char *found = strstr(text, from);
+	char	   *changed = calloc(1, strlen(text) + strlen(to) + 1);
+	char		path[300];
+	char		complaint[512];
+	long		n_failed;
+
+	if (!unit_check(found != NULL, "nothing like \"%s\" in the file", from))
+	{
+		free(changed);
+		return;
+	}
+	memcpy(changed, text, (size_t) (found - text));
+	strcat(changed, to);
+	strcat(changed, found + strlen(from));
+	snprintf(path, sizeof(path), "%s/changed.txt", folder);
+	write_text(path, changed, strlen(changed));
+	unit_expect_begin();
+	(void) golden_check_file(path);
+	n_failed = unit_expect_end(complaint, sizeof(complaint));
+	unit_check(n_failed > 0, "\"%s\" instead of \"%s\" is not noticed", to, from);
+	unit_check(strstr(complaint, says) != NULL, "\"%s\" instead of \"%s\": says \"%s\", not \"%s\"",
+			   to, from, complaint, says);
+	(void) remove(path);
+	free(changed);
+}
+
+/* Cut after any number of bytes, the file must fail, and not read as something else. */
+static void
+check_truncation(const char *text)
+{
+	size_t		length = strlen(text);
+	char		path[300];
+	char		complaint[512];
+	size_t		n_taken = 0;
+
+	snprintf(path, sizeof(path), "%s/cut.txt", folder);
+	for (size_t n = 0; n < length - 1; n += n < 2000 ? 97 : 1999)
+	{
+		write_text(path, text, n);
+		unit_expect_begin();
+		(void) golden_check_file(path);
+		n_taken += unit_expect_end(complaint, sizeof(complaint)) == 0;
+	}
+	unit_check(n_taken == 0, "%zu truncated files are taken for whole", n_taken);
+	(void) remove(path);
+}
+
+static void
+test_refusals(void)
+{
+	char		path[300];
+	char		complaint[512];
+	char	   *text;
+
+	snprintf(path, sizeof(path), "%s/good.txt", folder);
+	(void) naive_write_golden(&shapes[0], path);
+	text = read_text(path);
+	(void) remove(path);
+	for (int i = 0; i < mml_backbones(); i++)
+	{
+		char		line[64];
+
+		snprintf(line, sizeof(line), "backbone %s\n", mml_backbone_name(i));
+		if (!mml_backbone_is_available(i))
+			check_refused(text, "backbone wdl\n", line, "is not available in this version");
+	}
+	check_refused(text, "backbone wdl", "backbone none", "backbone");
+	check_refused(text, "moemlora-golden 1", "moemlora-golden 2", "format 1");
+	check_refused(text, "lora_reduce 2", "lora_induce 2", "unknown key");
+	check_refused(text, "dim 3", "dim x", "embedding_dim");
+	check_refused(text, "hidden 6 4", "hidden 6", "tower.1.weight");
+	check_refused(text, "categorical 4", "ordinal 4", "unknown kind");
+	check_refused(text, "experts 3", "experts 4", "experts");
+	check_refused(text, "rows 11", "rows 12", "number of labels");
+	check_refused(text, "input f3 ", "input f3 4 ", "number of values");
+	check_refused(text, "input f7 ", "input g ", "input of unknown field");
+	check_refused(text, "multi 3", "multi 1", "cannot take");
+	check_refused(text, "tensor embedding.f0 1 3 ", "tensor embedding.f0 1 3 0 ", "shape");
+	check_refused(text, "tensor projection.f5", "tensor projection.f9", "projection");
+	check_refused(text, "tensor embedding.f0 1 3", "tensor embedding.f0 3 1", "shape");
+	check_refused(text, "mode own", "mode owned", "unknown mode");
+	check_refused(text, "loss 0", "loss 1", "loss");
+	check_refused(text, "logit ", "logit 1", "logit");
+	check_refused(text, "grad embedding.f0 1 3 ", "grad embedding.f0 1 3 1", "gradient of embedding.f0");
+	check_truncation(text);
+	free(text);
+	unit_expect_begin();
+	unit_check(!golden_check_file(path), "a file that is not there");
+	unit_check(unit_expect_end(complaint, sizeof(complaint)) == 1, "a file that is not there: \"%s\"", complaint);
+}
+
+int
+main(void)
+{
+	const char *where = getenv("TMPDIR");
+
+	mml_init();
+	snprintf(folder, sizeof(folder), "%s/moemlora_golden_XXXXXX", where == NULL ? "/tmp" : where);
+	if (!unit_check(mkdtemp(folder) != NULL, "no temporary folder"))
+		return unit_done();
+	test_stored_files();
+	test_other_shapes();
+	test_refusals();
+	(void) rmdir(folder);
+	return unit_done();
+}

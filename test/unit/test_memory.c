@@ -1,0 +1,160 @@
+/*
+ * test_memory.c - the whole way from rows to scores while memory runs out: at
+ * every single allocation, and at limits that grow until it is enough.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+static void
+open_case(mml_config *config, unit_data *data, const char *recipe, const char *gate)
+{
+	unit_config_init(config);
+	unit_data_init(data);
+	data->n_rows = 150;
+	data->has_weights = true;
+	config->epochs = 1;
+	config->min_domain_rows = 10;
+	config->finetune = 1;
+	(void) unit_set(config, "recipe", recipe);
+	(void) unit_set(config, "gate", gate);
+}
+
+/* Each allocation in turn is the first that fails, and all after it. */
+static void
+test_every_allocation(const char *recipe, const char *gate)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_status	status = MML_OUT_OF_MEMORY;
+	long		n = 0;
+
+	open_case(&config, &data, recipe, gate);
+	data.has_times = strcmp(recipe, "joint") == 0;
+	while (status != MML_OK && n < 5000)
+	{
+		unit_host	unit;
+
+		unit_host_init(&unit);
+		unit.fails_at = ++n;
+		status = unit_whole_way(&unit.host, &config, &data);
+		unit_check(status == MML_OK || status == MML_OUT_OF_MEMORY, "allocation %ld fails: status %d, %s", n, status,
+				   unit_error(&unit.host));
+		unit_check(status == MML_OK || strcmp(unit_error(&unit.host), "out of memory") == 0, "allocation %ld: \"%s\"",
+				   n, unit_error(&unit.host));
+		unit_check(unit.n_held == 0 && unit.host.memory_used == 0,
+				   "allocation %ld fails: %ld pieces are kept, %zu bytes", n, unit.n_held, unit.host.memory_used);
+	}
+	unit_check(n > 100 && n < 5000, "success with %ld allocations", n);
+}
+
+/* Two numbers with a unit, the first larger: what is needed and what is allowed. */
+static bool
+says_both(const char *detail)
+{
+	const char *first = strpbrk(detail, "0123456789");
+	const char *second = first == NULL ? NULL : strpbrk(first + strspn(first, "0123456789"), "0123456789");
+
+	return second != NULL && strtoul(first, NULL, 10) >= strtoul(second, NULL, 10) &&
+		(strstr(first, "kB") != NULL || strstr(first, "MB") != NULL);
+}
+
+/* From too little to more than plenty; once it was enough, more must be enough as well. */
+static void
+test_growing_limit(const char *recipe, size_t n_rows)
+{
+	mml_config	config;
+	unit_data	data;
+	unit_host	unit;
+	size_t		enough = 0;
+	size_t		most;
+
+	open_case(&config, &data, recipe, "domain");
+	data.n_rows = n_rows;
+	unit_host_init(&unit);
+	unit_check(unit_whole_way(&unit.host, &config, &data) == MML_OK, "without a limit: %s", unit_error(&unit.host));
+	most = unit.most_used;
+	for (size_t limit = 1024; limit < 3 * most; limit += limit / 16)
+	{
+		mml_status	status;
+
+		unit_host_init(&unit);
+		unit.host.memory_limit = limit;
+		status = unit_whole_way(&unit.host, &config, &data);
+		unit_check(unit.most_used <= limit, "limit %zu: %zu are taken", limit, unit.most_used);
+		unit_check(unit.n_held == 0 && unit.host.memory_used == 0, "limit %zu: %ld pieces are kept", limit,
+				   unit.n_held);
+		if (status == MML_OK)
+		{
+			enough = enough == 0 ? limit : enough;
+			continue;
+		}
+		unit_check(status == MML_LIMIT, "limit %zu: status %d, %s", limit, status, unit_error(&unit.host));
+		unit_check(says_both(unit.host.error.detail), "limit %zu: \"%s\" \"%s\"", limit, unit_error(&unit.host),
+				   unit.host.error.detail);
+		unit_check(enough == 0, "limit %zu was enough, %zu is not: %s", enough, limit, unit.host.error.detail);
+	}
+	unit_check(enough > 0 && enough <= most + most / 16, "%zu are taken without a limit, %zu are asked for", most,
+			   enough);
+}
+
+/* Pieces of any size fit as long as their sum does: room must not be held back in large blocks. */
+static void
+test_arena_under_limit(void)
+{
+	for (size_t limit = 200 << 10; limit < 20 << 20; limit += limit / 3)
+	{
+		unit_host	unit;
+		mml_arena	arena;
+		void	   *piece = NULL;
+		mml_ref		ref;
+		size_t		taken = 0;
+
+		unit_host_init(&unit);
+		unit.host.memory_limit = limit;
+		mml_arena_init(&arena, &unit.host);
+		while (taken < limit / 2 && mml_arena_alloc(&arena, 1, 5000, &ref) == MML_OK)
+			taken += 5000;
+		unit_check(taken >= limit / 2, "limit %zu: an arena's pieces end at %zu", limit, taken);
+		unit_check(mml_alloc(&unit.host, &piece, 1, limit / 8) == MML_OK, "limit %zu, %zu in the arena: %s %s", limit,
+				   taken, unit_error(&unit.host), unit.host.error.detail);
+		mml_release(&unit.host, piece);
+		mml_arena_free(&arena);
+		unit_check(unit.n_held == 0, "%ld pieces are kept", unit.n_held);
+	}
+}
+
+static void
+test_uncountable(void)
+{
+	unit_host	unit;
+	mml_arena	arena;
+	mml_ref		ref;
+	void	   *piece;
+
+	unit_host_init(&unit);
+	mml_arena_init(&arena, &unit.host);
+	unit_check(mml_alloc(&unit.host, &piece, SIZE_MAX / 4, 8) == MML_LIMIT && piece == NULL, "a product that wraps");
+	unit_check(mml_arena_alloc(&arena, SIZE_MAX / 4, 8, &ref) == MML_LIMIT && ref.block == 0, "the same in an arena");
+	unit_check(mml_alloc(&unit.host, &piece, 0, 8) == MML_OK && piece != NULL, "no elements");
+	unit_check(((uintptr_t) piece & 63) == 0, "aligned to 64 bytes");
+	mml_release(&unit.host, piece);
+	mml_release(&unit.host, NULL);
+	mml_arena_free(&arena);
+	unit_check(unit.n_held == 0, "%ld pieces are kept", unit.n_held);
+}
+
+int
+main(void)
+{
+	mml_init();
+	test_every_allocation("auto", "domain");
+	test_every_allocation("joint", "input");
+	test_growing_limit("gated", 300);
+	test_growing_limit("paper", 9000);
+	test_arena_under_limit();
+	test_uncountable();
+	return unit_done();
+}

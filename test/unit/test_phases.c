@@ -1,0 +1,260 @@
+/*
+ * test_phases.c - the rules that every phase keeps: first candidate, best
+ * state, patience, progress, time.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#define MAX_EPOCHS 2000
+
+static unit_host unit;
+static mml_epoch epochs[MAX_EPOCHS];
+static int	n_epochs;
+static double last_fraction;
+static bool fraction_fell;
+
+static void
+keep_epoch(void *self, const mml_epoch *epoch)
+{
+	(void) self;
+	fraction_fell = fraction_fell || epoch->fraction < last_fraction || epoch->fraction > 1.0 + 1e-9;
+	last_fraction = epoch->fraction;
+	if (!epoch->is_running && n_epochs < MAX_EPOCHS)
+		epochs[n_epochs++] = *epoch;
+}
+
+static void
+open_unit(mml_config *config, unit_data *data)
+{
+	unit_host_init(&unit);
+	unit.host.report = keep_epoch;
+	n_epochs = 0;
+	last_fraction = 0.0;
+	fraction_fell = false;
+	unit_config_init(config);
+	unit_data_init(data);
+}
+
+static mml_model *
+train(const char *what, const mml_config *config, const unit_data *data)
+{
+	mml_model  *model;
+
+	unit_check(unit_train(&unit.host, config, data, 1, &model) == MML_OK, "%s: %s, %s", what,
+			   unit_error(&unit.host), unit.host.error.detail);
+	unit_check(!fraction_fell, "%s: the fraction falls or passes 1", what);
+	return model;
+}
+
+static void
+end(const char *what, mml_model *model)
+{
+	mml_model_free(model);
+	unit_check(unit.n_held == 0, "%s: %ld pieces of memory are kept", what, unit.n_held);
+}
+
+/* ----------------------------------------------------------------- progress */
+
+/* One run of epochs of a phase or an expert, from `first`; returns where the next starts. */
+static int
+check_run(const mml_config *config, int first, double *best, int *n_run)
+{
+	int			best_epoch = 0;
+	int			i = first;
+
+	unit_check(epochs[i].epoch == 0 && epochs[i].is_best && epochs[i].rows == 0,
+			   "the first candidate is the state before");
+	*best = epochs[i].valid_auc;
+	for (i++; i < n_epochs && epochs[i].epoch > 0; i++)
+	{
+		bool		is_better = epochs[i].valid_auc > *best;
+
+		unit_check(epochs[i].epoch == i - first && epochs[i].run == epochs[first].run &&
+				   epochs[i].expert == epochs[first].expert, "epochs follow each other");
+		unit_check(epochs[i].is_best == is_better, "epoch %d: better is strictly greater", epochs[i].epoch);
+		unit_check(epochs[i].epoch - best_epoch <= config->patience, "patience of %d", config->patience);
+		unit_check(isfinite(epochs[i].train_logloss) && epochs[i].rows > 0 && epochs[i].step == epochs[i].n_steps,
+				   "an epoch's figures");
+		if (is_better)
+		{
+			*best = epochs[i].valid_auc;
+			best_epoch = epochs[i].epoch;
+		}
+	}
+	*n_run = i - first - 1;
+	unit_check(*n_run == config->epochs || *n_run - best_epoch == config->patience, "%d epochs, the best is %d",
+			   *n_run, best_epoch);
+	return i;
+}
+
+/* Every phase's epochs, and that its summary tells of the best one. */
+static void
+check_progress(const char *what, const mml_model *model, const mml_config *config)
+{
+	int			n_run[MML_MAX_RUNS] = {0};
+	double		best = NAN;
+
+	for (int i = 0; i < n_epochs;)
+	{
+		int			run = epochs[i].run;
+		bool		is_expert = epochs[i].phase == MML_PHASE_EXPERTS;
+		int			n;
+
+		if (is_expert)
+			unit_check(strcmp(epochs[i].domain_name, mml_model_domain(model, epochs[i].domain)->name) == 0 &&
+					   mml_model_domain(model, epochs[i].domain)->first_expert ==
+					   epochs[i].expert / config->experts_per_domain * config->experts_per_domain,
+					   "%s: an expert's domain", what);
+		i = check_run(config, i, &best, &n);
+		n_run[run] += n;
+		if (!is_expert)
+			unit_check(best == mml_model_phase(model, run)->valid_auc, "%s: phase %d tells of its best state", what,
+					   run);
+	}
+	for (int run = 0; run < mml_model_phases(model); run++)
+		unit_check(n_run[run] == mml_model_phase(model, run)->epochs, "%s: phase %d ran %d epochs, says %d", what, run,
+				   n_run[run], mml_model_phase(model, run)->epochs);
+}
+
+static void
+test_progress(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+
+	open_unit(&config, &data);
+	config.epochs = 30;
+	config.patience = 2;
+	config.experts_per_domain = 2;
+	config.finetune = 1;
+	config.recipe = MML_RECIPE_AUTO;
+	model = train("progress", &config, &data);
+	check_progress("progress", model, &config);
+	end("progress", model);
+}
+
+static bool
+is_zero(const mml_model *model, const char *name)
+{
+	mml_tensor_view view;
+	bool		is_zero = mml_model_tensor(model, name, &view);
+
+	for (size_t i = 0; is_zero && i < view.rows; i++)
+		for (size_t j = 0; j < view.cols; j++)
+			is_zero = is_zero && view.values[i * view.stride + j] == 0.0f;
+	return is_zero;
+}
+
+/* All that is learnt is wrong for the validation rows: each phase must end where it began. */
+static void
+test_first_state(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+	mml_model_facts facts;
+	mml_tensor_view view;
+
+	open_unit(&config, &data);
+	data.n_rows = 1500;
+	data.n_valid = 500;
+	data.is_perverse = true;
+	config.recipe = MML_RECIPE_AUTO;
+	config.finetune = 1;
+	config.patience = 2;
+	config.learning_rate = 0.02;
+	model = train("perverse", &config, &data);
+	check_progress("perverse", model, &config);
+	mml_model_get_facts(model, &facts);
+	for (int i = 0; i < mml_model_phases(model); i++)
+	{
+		const mml_phase_summary *phase = mml_model_phase(model, i);
+
+		unit_check(isnan(phase->train_logloss) && phase->valid_auc == epochs[0].valid_auc,
+				   "phase %s: chosen is AUC %g, not %g",
+				   mml_phase_name((mml_phase) phase->phase), phase->valid_auc, epochs[0].valid_auc);
+	}
+	unit_check(facts.valid_auc == epochs[0].valid_auc, "AUC %g, not %g", facts.valid_auc, epochs[0].valid_auc);
+	unit_check(facts.served == MML_MODE_BACKBONE, "ties go to the simpler mode, not to %s",
+			   mml_mode_name(facts.served));
+	unit_check(is_zero(model, "linear.item") && is_zero(model, "bias"), "the backbone is as it began");
+	unit_check(is_zero(model, "expert.0.tower.0.up") && is_zero(model, "expert.1.tower.1.bias"), "so are the experts");
+	unit_check(!is_zero(model, "tower.0.weight") && !is_zero(model, "expert.1.tower.1.down"), "which is not 0");
+	/* ln(q (E - k) / ((1 - q) k)), q = .95, E = 2 */
+	unit_check(mml_model_tensor(model, "gate.domain", &view) && fabs(view.values[0] - log(19.0)) < 1e-6 &&
+			   view.values[1] == 0.0f, "so is the gate");
+	end("perverse", model);
+}
+
+/* The start's figures are reached by the model as it is returned: nothing later changed it for the worse. */
+static void
+test_best_state(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+	mml_model_facts facts;
+
+	for (int rate = 0; rate < 3; rate++)
+	{
+		open_unit(&config, &data);
+		config.learning_rate = rate == 0 ? 0.01 : rate == 1 ? 0.3 : 2.0;
+		config.epochs = 8;
+		config.patience = 8;
+		config.method = MML_BACKBONE;
+		model = train("best state", &config, &data);
+		mml_model_get_facts(model, &facts);
+		unit_check(facts.valid_auc == mml_model_phase(model, 0)->valid_auc &&
+				   facts.valid_logloss == mml_model_phase(model, 0)->valid_logloss,
+				   "rate %g: the model has AUC %g, its best state had %g", config.learning_rate, facts.valid_auc,
+				   mml_model_phase(model, 0)->valid_auc);
+		end("best state", model);
+	}
+}
+
+/* ---------------------------------------------------------------------- time */
+
+static double fake_now;
+
+static double
+fake_seconds(void *self)
+{
+	(void) self;
+	return fake_now += 0.01;
+}
+
+static void
+test_max_seconds(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+
+	open_unit(&config, &data);
+	unit.host.seconds = fake_seconds;
+	config.max_seconds = 2.0;
+	config.epochs = 10000;
+	config.patience = 10000;
+	model = train("max_seconds", &config, &data);
+	unit_check(strstr(mml_model_phase(model, 0)->note, "max_seconds") != NULL, "the note: %s",
+			   mml_model_phase(model, 0)->note);
+	unit_check(mml_model_phase(model, 0)->epochs < 200, "%d epochs", mml_model_phase(model, 0)->epochs);
+	unit_check(mml_model_phases(model) == 3, "the later phases are there");
+	end("max_seconds", model);
+}
+
+int
+main(void)
+{
+	mml_init();
+	test_progress();
+	test_first_state();
+	test_best_state();
+	test_max_seconds();
+	return unit_done();
+}

@@ -1,0 +1,381 @@
+/*
+ * test_scorer.c - a scorer as its callers use it: full blocks, values it never
+ * saw, rows that are refused half-way, errors, and that it goes on after each.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+static unit_host unit;
+static unit_data data;
+
+static mml_model *
+train(const char *unknown_domain, const char *gate)
+{
+	mml_config	config;
+	mml_model  *model;
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	(void) unit_set(&config, "unknown_domain", unknown_domain);
+	(void) unit_set(&config, "gate", gate);
+	unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "train: %s", unit_error(&unit.host));
+	return model;
+}
+
+static mml_scorer *
+create(const mml_model *model, mml_mode mode, size_t capacity)
+{
+	mml_scorer *scorer;
+
+	unit_check(mml_scorer_create(&unit.host, model, mode, capacity, 1 << 20, &scorer) == MML_OK, "create: %s",
+			   unit_error(&unit.host));
+	return scorer;
+}
+
+/* Scores of the first n rows in one block. */
+static void
+score_rows(mml_scorer *scorer, size_t n, float *scores)
+{
+	for (size_t i = 0; i < n; i++)
+		unit_check(unit_push_scoring(mml_scorer_rows(scorer), &data, i) == MML_OK, "row %zu: %s", i,
+				   unit_error(&unit.host));
+	unit_check(mml_score(scorer, scores) == MML_OK, "score: %s", unit_error(&unit.host));
+}
+
+/* One row of user, item as text, and nothing else. */
+static float
+score_values(mml_scorer *scorer, const char *user, int64_t user_number, const char *item)
+{
+	mml_rows   *rows = mml_scorer_rows(scorer);
+	float		score = NAN;
+
+	(void) mml_rows_begin(rows);
+	(void) (user == NULL ? mml_put_integer(rows, 0, user_number) : mml_put_text(rows, 0, user, strlen(user)));
+	(void) mml_put_text(rows, 1, item, strlen(item));
+	for (int f = 2; f < 5; f++)
+		(void) mml_put_null(rows, f);
+	(void) mml_rows_end_scoring(rows, "d0", 2);
+	unit_check(mml_score(scorer, &score) == MML_OK, "score: %s", unit_error(&unit.host));
+	return score;
+}
+
+static void
+test_values(void)
+{
+	mml_model  *model = train("backbone", "domain");
+	mml_scorer *scorer = create(model, MML_MODE_GATE, 1);
+	float		known = score_values(scorer, NULL, 7, "item 3");
+
+	unit_check(score_values(scorer, "7", 0, "item 3") == known, "text and integer of one category score alike");
+	unit_check(score_values(scorer, "07", 0, "item 3") != known, "another text is another category");
+	unit_check(score_values(scorer, NULL, 12345, "item 3") == score_values(scorer, "never seen", 0, "item 3"),
+			   "all unknown values score alike");
+	unit_check(score_values(scorer, NULL, 7, "item 4") != known, "another item scores otherwise");
+	unit_check(score_values(scorer, NULL, 7, "item 3") == known, "a score repeats");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+static void
+test_modes(void)
+{
+	mml_config	config;
+	mml_model  *model;
+	mml_scorer *scorer;
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	config.method = MML_MLORA;
+	unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "train: %s", unit_error(&unit.host));
+	unit_check(mml_scorer_create(&unit.host, model, MML_MODE_GATE, 1, 0, &scorer) == MML_BAD_OPTION && scorer == NULL,
+			   "mlora has no gate");
+	unit_check(mml_scorer_create(&unit.host, model, MML_MODE_EXPERT, 1, 0, &scorer) == MML_BAD_OPTION && scorer == NULL,
+			   "no single expert");
+	unit_check(mml_scorer_create(&unit.host, model, MML_MODE_OWN, 0, 0, &scorer) == MML_OK, "capacity 0 is 1");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+static void
+test_capacity(void)
+{
+	mml_model  *model = train("backbone", "domain");
+	mml_scorer *scorer = create(model, MML_MODE_OWN, 3);
+	float		first[3];
+	float		again[3];
+	float		logits[3];
+
+	score_rows(scorer, 3, first);
+	for (size_t i = 0; i < 3; i++)
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+	unit_check(mml_rows_full(mml_scorer_rows(scorer)) && mml_rows_count(mml_scorer_rows(scorer)) == 3,
+			   "the block is full");
+	unit_check(mml_rows_begin(mml_scorer_rows(scorer)) == MML_LIMIT, "one row too many");
+	unit_check(mml_score_logits(scorer, logits) == MML_OK, "the rows that are there score: %s", unit_error(&unit.host));
+	for (size_t i = 0; i < 3; i++)
+		unit_check((float) mml_sigmoid(logits[i]) == first[i], "row %zu: probability of its logit", i);
+	unit_check(mml_score(scorer, again) == MML_OK, "no rows is no error");
+	score_rows(scorer, 2, again);
+	unit_check(fabsf(again[0] - first[0]) < 1e-6f && fabsf(again[1] - first[1]) < 1e-6f, "a block that is not full");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+/* What is refused in a row leaves no trace in the next ones. */
+static void
+test_refused_rows(void)
+{
+	mml_model  *model = train("error", "domain");
+	mml_scorer *scorer = create(model, MML_MODE_GATE, 16);
+	mml_rows   *rows = mml_scorer_rows(scorer);
+	float		expected[16];
+	float		scores[16];
+	float		wrong[2] = {1, 2};
+
+	score_rows(scorer, 16, expected);
+	for (size_t i = 0; i < 16; i++)
+	{
+		(void) mml_rows_begin(rows);
+		(void) mml_put_integer(rows, 0, 3);
+		(void) mml_put_items_begin(rows, 3);
+		for (int j = 0; j < 100; j++)
+			(void) mml_put_item_integer(rows, 3, j);
+		unit_check(mml_put_real(rows, 2, i % 2 ? NAN : INFINITY) == MML_BAD_DATA, "a number that is none");
+		(void) mml_rows_begin(rows);
+		unit_check(mml_put_vector(rows, 4, wrong, 2) == MML_BAD_DATA, "a vector of another width");
+		(void) mml_rows_begin(rows);
+		(void) unit_put_values(rows, &data, i + 1);
+		unit_check(mml_rows_end_scoring(rows, "nobody's", 8) == MML_UNKNOWN_DOMAIN, "unknown_domain = error");
+		unit_check(strcmp(unit_error(&unit.host), "domain \"nobody's\" is unknown to the model") == 0, "says \"%s\"",
+				   unit_error(&unit.host));
+		unit_check(unit_push_scoring(rows, &data, i) == MML_OK, "row %zu", i);
+	}
+	unit_check(mml_score(scorer, scores) == MML_OK && memcmp(scores, expected, sizeof(scores)) == 0,
+			   "refused rows change the scores of others");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+/* Numbers far beyond those of training: a probability or an error, never NaN. */
+static void
+test_far_numbers(mml_mode mode, const char *gate)
+{
+	static const double prices[] = {1e20, -1e37, 1e38, 1e39, -1e300};
+	float		vector[3] = {3e38f, -3e38f, 3e38f};
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *scorer = create(model, mode, 1);
+	mml_rows   *rows = mml_scorer_rows(scorer);
+	float		expected;
+	float		score;
+	int			n_refused = 0;
+
+	score_rows(scorer, 1, &expected);
+	for (int i = 0; i < 10; i++)
+	{
+		mml_status	status = mml_rows_begin(rows);
+
+		(void) unit_put_values(rows, &data, 1);
+		status = mml_put_real(rows, 2, prices[i % 5]);
+		if (i < 5)
+			(void) mml_put_vector(rows, 4, vector, 3);
+		if (status == MML_OK)
+			status = mml_rows_end_scoring(rows, "d0", 2);
+		if (status == MML_OK)
+			status = mml_score(scorer, &score);
+		unit_check(status == MML_BAD_DATA || (status == MML_OK && score >= 0.0f && score <= 1.0f),
+				   "%g: status %d, score %g", prices[i % 5], status, score);
+		n_refused += status != MML_OK;
+		mml_rows_reset(rows);
+		score_rows(scorer, 1, &score);
+		unit_check(score == expected, "%g: another score after it", prices[i % 5]);
+	}
+	unit_check(n_refused >= 4, "what no float holds is refused: %d of 10", n_refused);
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+/* Without memory or cancelled: after a reset it scores as before. */
+static void
+test_recovery(mml_mode mode, const char *gate)
+{
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *scorer = create(model, mode, 16);
+	mml_scorer *fresh;
+	float		expected[16];
+	float		scores[16];
+	int			n_failed = 0;
+
+	score_rows(scorer, 16, expected);
+	for (long fails = 1; fails < 20; fails++)
+	{
+		mml_status	status = MML_OK;
+
+		fresh = create(model, mode, 16);
+		unit.n_allocations = 0;
+		unit.fails_at = fails;
+		for (size_t i = 0; status == MML_OK && i < 16; i++)
+			status = unit_push_scoring(mml_scorer_rows(fresh), &data, i);
+		if (status == MML_OK)
+			status = mml_score(fresh, scores);
+		unit.fails_at = 0;
+		unit_check(status == MML_OK || status == MML_OUT_OF_MEMORY, "allocation %ld: status %d", fails, status);
+		n_failed += status != MML_OK;
+		mml_rows_reset(mml_scorer_rows(fresh));
+		score_rows(fresh, 16, scores);
+		unit_check(memcmp(scores, expected, sizeof(scores)) == 0, "allocation %ld: other scores after it", fails);
+		mml_scorer_free(fresh);
+	}
+	unit_check(n_failed > 0, "no allocation failed");
+	unit.stops = true;
+	for (size_t i = 0; i < 16; i++)
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+	(void) mml_score(scorer, scores);
+	unit.stops = false;
+	mml_rows_reset(mml_scorer_rows(scorer));
+	score_rows(scorer, 16, scores);
+	unit_check(memcmp(scores, expected, sizeof(scores)) == 0, "other scores after a stop");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+}
+
+/* Pushes and scores 16 rows; false when an allocation or a poll left by longjmp. */
+static bool
+score_or_jump(mml_scorer *scorer, float *scores)
+{
+	jmp_buf		jump;
+
+	unit.jump = &jump;
+	if (setjmp(jump) != 0)
+	{
+		unit.jump = NULL;
+		return false;
+	}
+	score_rows(scorer, 16, scores);
+	unit.jump = NULL;
+	return true;
+}
+
+/* A server's errors do not return: a scorer that outlives one must be as sound as before. */
+static void
+test_jumps(mml_mode mode, const char *gate)
+{
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *scorer = create(model, mode, 16);
+	float		expected[16];
+	float		scores[16];
+	int			n_jumps = 0;
+
+	score_rows(scorer, 16, expected);
+	mml_scorer_free(scorer);
+	for (long n = 1; n < 30; n++)
+	{
+		scorer = create(model, mode, 16);
+		unit.n_allocations = unit.n_polls = 0;
+		unit.fails_at = n < 15 ? n : 0;
+		unit.stops_at = n < 15 ? 0 : n - 14;
+		n_jumps += !score_or_jump(scorer, scores);
+		unit.fails_at = unit.stops_at = 0;
+		mml_rows_reset(mml_scorer_rows(scorer));
+		score_rows(scorer, 16, scores);
+		unit_check(memcmp(scores, expected, sizeof(scores)) == 0, "jump %ld: other scores after it", n);
+		mml_scorer_free(scorer);
+	}
+	unit_check(n_jumps > 3, "only %d jumps", n_jumps);
+	mml_model_free(model);
+	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+}
+
+/* The most bytes that a scorer says it takes over 300 rows, one by one. */
+static size_t
+most_bytes(const mml_model *model, mml_mode mode, size_t fold_limit)
+{
+	mml_scorer *scorer;
+	size_t		most = 0;
+
+	(void) mml_scorer_create(&unit.host, model, mode, 1, fold_limit, &scorer);
+	for (size_t i = 0; i < 300; i++)
+	{
+		float		score;
+
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+		(void) mml_score(scorer, &score);
+		most = MML_MAX(most, mml_scorer_bytes(scorer));
+	}
+	mml_scorer_free(scorer);
+	return most;
+}
+
+/* At most fold_limit bytes of towers, but one at least. */
+static void
+test_fold_limit(void)
+{
+	mml_model  *model = train("backbone", "domain");
+	size_t		without = most_bytes(model, MML_MODE_BACKBONE, 0);
+	/* layers x 8 and 8 x 4, with biases; two domains have experts */
+	size_t		tower = (((size_t) model->params->shape.width[0] + 1) * 8 + 9 * 4) * sizeof(float);
+
+	unit_check(model->facts.n_experts == 2, "%d experts", model->facts.n_experts);
+	unit_check(most_bytes(model, MML_MODE_OWN, 0) == without + tower, "no room: one tower all the same");
+	unit_check(most_bytes(model, MML_MODE_OWN, tower * 2 - 1) == without + tower, "room for almost two");
+	unit_check(most_bytes(model, MML_MODE_OWN, tower * 2) == without + tower * 2, "room for two");
+	unit_check(most_bytes(model, MML_MODE_GATE, 1 << 20) == without + tower * 2, "room for many, but there are two");
+	mml_model_free(model);
+}
+
+/* Rows with long lists, many of which are refused, for ever: the memory for lists is used again. */
+static void
+test_lists_for_ever(void)
+{
+	mml_model  *model = train("backbone", "domain");
+	mml_scorer *scorer = create(model, MML_MODE_GATE, 1);
+	mml_rows   *rows = mml_scorer_rows(scorer);
+	size_t		before = 0;
+
+	for (int i = 0; i < 100; i++)
+	{
+		float		score;
+
+		if (i == 5)
+			before = mml_scorer_bytes(scorer);
+		(void) mml_rows_begin(rows);
+		(void) unit_put_values(rows, &data, 0);
+		(void) mml_put_items_begin(rows, 3);
+		for (int j = 0; j < 5000; j++)
+			(void) mml_put_item_integer(rows, 3, j % 7);
+		(void) mml_put_items_end(rows, 3);
+		if (i % 3 == 0)
+			continue;			/* as when a later value of the row is refused */
+		(void) mml_rows_end_scoring(rows, "d0", 2);
+		(void) mml_score(scorer, &score);
+	}
+	unit_check(mml_scorer_bytes(scorer) == before, "a scorer grows from %zu bytes to %zu", before,
+			   mml_scorer_bytes(scorer));
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
+int
+main(void)
+{
+	mml_init();
+	unit_host_init(&unit);
+	test_values();
+	test_modes();
+	test_capacity();
+	test_refused_rows();
+	test_far_numbers(MML_MODE_GATE, "domain");
+	test_far_numbers(MML_MODE_GATE, "input");
+	test_recovery(MML_MODE_OWN, "domain");
+	test_recovery(MML_MODE_GATE, "input");
+	test_jumps(MML_MODE_OWN, "domain");
+	test_jumps(MML_MODE_GATE, "input");
+	test_fold_limit();
+	test_lists_for_ever();
+	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+	return unit_done();
+}

@@ -1,0 +1,220 @@
+/*
+ * test_team.c - one training by several participants: threads that meet at a
+ * barrier, each with a host of its own.  Whatever their number, the model is
+ * bitwise the same, and so are all figures about it.
+ */
+#define _GNU_SOURCE				/* for RTLD_NEXT */
+#include <cblas.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "unit.h"
+
+#define MAX_PARTICIPANTS 9		/* more than slices */
+
+/* -------------------------------------------------------------------- BLAS */
+
+/*
+ * OpenBLAS's serial build hands one work buffer to all callers: right for
+ * processes, wrong for threads.  So here its products take turns.
+ */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+void
+cblas_sgemm(CBLAS_LAYOUT order, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b,
+			blasint m, blasint n, blasint k, float alpha, const float *a, blasint lda,
+			const float *b, blasint ldb, float beta, float *c, blasint ldc)
+{
+	static __typeof__(cblas_sgemm) *original;
+
+	pthread_mutex_lock(&turn);
+	if (original == NULL)
+		original = (__typeof__(cblas_sgemm) *) dlsym(RTLD_NEXT, "cblas_sgemm");
+	original(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+	pthread_mutex_unlock(&turn);
+}
+
+void
+cblas_sgemv(CBLAS_LAYOUT order, CBLAS_TRANSPOSE transpose, blasint m, blasint n, float alpha,
+			const float *a, blasint lda, const float *x, blasint step_x, float beta, float *y, blasint step_y)
+{
+	static __typeof__(cblas_sgemv) *original;
+
+	pthread_mutex_lock(&turn);
+	if (original == NULL)
+		original = (__typeof__(cblas_sgemv) *) dlsym(RTLD_NEXT, "cblas_sgemv");
+	original(order, transpose, m, n, alpha, a, lda, x, step_x, beta, y, step_y);
+	pthread_mutex_unlock(&turn);
+}
+
+/* ----------------------------------------------------------------- threads */
+
+typedef struct participant
+{
+	mml_run    *run;
+	unit_host	unit;
+	mml_team	team;
+	mml_status	status;
+} participant;
+
+static void
+meet(void *self)
+{
+	(void) pthread_barrier_wait(self);
+}
+
+static void *
+participate(void *self)
+{
+	participant *one = self;
+	mml_member *member;
+
+	one->status = mml_run_join(one->run, &one->unit.host, &one->team, &member);
+	if (one->status != MML_OK)
+		return NULL;
+	meet(one->team.self);
+	one->status = mml_run_execute(member);
+	mml_run_leave(member);
+	return NULL;
+}
+
+/* Trains with `size` participants; the leader's host holds everything that is shared. */
+static mml_status
+train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int size, mml_model **model)
+{
+	static participant all[MAX_PARTICIPANTS];
+	pthread_t	threads[MAX_PARTICIPANTS];
+	pthread_barrier_t barrier;
+	mml_run    *run;
+	mml_status	status;
+
+	MML_TRY(mml_run_create(&leader->host, rows, config, &run));
+	pthread_barrier_init(&barrier, NULL, (unsigned) size);
+	for (int i = 0; i < size; i++)
+	{
+		unit_host_init(&all[i].unit);
+		all[i].run = run;
+		all[i].team = (mml_team) {.rank = i,.size = size,.barrier = meet,.self = &barrier};
+		pthread_create(&threads[i], NULL, participate, &all[i]);
+	}
+	for (int i = 0; i < size; i++)
+	{
+		pthread_join(threads[i], NULL);
+		unit_check(all[i].status == MML_OK, "participant %d of %d: %s", i, size, unit_error(&all[i].unit.host));
+		unit_check(all[i].unit.n_held == 0, "participant %d of %d keeps %ld pieces", i, size, all[i].unit.n_held);
+	}
+	pthread_barrier_destroy(&barrier);
+	status = mml_run_finish(run, model);
+	mml_run_free(run);
+	return status;
+}
+
+/* All that can be asked of a model but its time. */
+typedef struct answers
+{
+	unit_bytes	bytes;
+	mml_model_facts facts;
+	int			n_phases;
+	mml_phase_summary phases[MML_MAX_RUNS];
+	mml_domain	domains[16];
+} answers;
+
+static void
+ask(unit_host *unit, const mml_model *model, answers *of)
+{
+	memset(of, 0, sizeof(*of));
+	unit_check(unit_save(&unit->host, model, &of->bytes) == MML_OK, "save: %s", unit_error(&unit->host));
+	mml_model_get_facts(model, &of->facts);
+	of->n_phases = mml_model_phases(model);
+	for (int i = 0; i < of->n_phases; i++)
+	{
+		of->phases[i] = *mml_model_phase(model, i);
+		of->phases[i].seconds = of->phases[i].rows_per_second = 0.0;
+	}
+	for (int d = 0; d < mml_model_domains(model) && d < 16; d++)
+	{
+		of->domains[d] = *mml_model_domain(model, d);
+		of->domains[d].name = NULL;
+	}
+}
+
+static void
+train_and_ask(const mml_config *config, const unit_data *data, int size, uint64_t order, answers *of)
+{
+	unit_host	unit;
+	mml_rows   *rows;
+	mml_model  *model = NULL;
+
+	unit_host_init(&unit);
+	memset(of, 0, sizeof(*of));
+	if (!unit_check(unit_rows(&unit.host, config, data, order, &rows) == MML_OK, "rows: %s", unit_error(&unit.host)))
+		return;
+	if (unit_check((size == 0 ? mml_train(&unit.host, rows, config, &model) :
+					train_together(&unit, rows, config, size, &model)) == MML_OK, "train: %s", unit_error(&unit.host)))
+		ask(&unit, model, of);
+	mml_rows_free(rows);
+	mml_model_free(model);
+	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+}
+
+/* 0 stands for mml_train(), which trains alone. */
+static void
+check_sizes(const char *what, const mml_config *config, const unit_data *data)
+{
+	static const int sizes[] = {1, 2, 3, MAX_PARTICIPANTS};
+	answers		alone;
+	answers		together;
+
+	train_and_ask(config, data, 0, 1, &alone);
+	unit_check(alone.facts.train_rows + alone.facts.valid_rows == (int64_t) data->n_rows, "%s: rows", what);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		train_and_ask(config, data, sizes[i], 1 + i, &together);
+		unit_check(unit_same_bytes(&alone.bytes, &together.bytes), "%s: saved bytes of %d participants", what,
+				   sizes[i]);
+		unit_check(memcmp(&alone.facts, &together.facts, sizeof(alone.facts)) == 0, "%s: facts of %d", what, sizes[i]);
+		unit_check(alone.n_phases == together.n_phases &&
+				   memcmp(alone.phases, together.phases,
+						  sizeof(alone.phases)) == 0, "%s: phases of %d", what, sizes[i]);
+		unit_check(memcmp(alone.domains, together.domains, sizeof(alone.domains)) == 0, "%s: domains of %d", what,
+				   sizes[i]);
+		unit_bytes_free(&together.bytes);
+	}
+	unit_bytes_free(&alone.bytes);
+}
+
+int
+main(void)
+{
+	mml_config	config;
+	unit_data	data;
+
+	mml_init();
+	unit_config_init(&config);
+	unit_data_init(&data);
+	data.n_rows = 1500;
+	data.n_domains = 5;
+	data.has_weights = true;
+	config.epochs = 2;
+	config.dropout = 0.3;
+	config.experts_per_domain = 2;
+	config.recipe = MML_RECIPE_AUTO;
+	check_sizes("all starts", &config, &data);
+	config.gate = MML_GATE_INPUT;
+	config.recipe = MML_RECIPE_GATED;
+	config.finetune = 1;
+	/* a batch that slices do not divide, larger than the smallest memory for one */
+	config.batch_size = 1029;
+	check_sizes("gate over the input", &config, &data);
+	config.finetune = 0;
+	config.method = MML_MLORA;
+	config.batch_size = 5;
+	config.epochs = 1;
+	data.n_rows = 600;
+	check_sizes("mlora with batches smaller than slices", &config, &data);
+	config.method = MML_BACKBONE;
+	config.batch_size = 4096;
+	check_sizes("backbone in one batch", &config, &data);
+	return unit_done();
+}
