@@ -485,7 +485,10 @@ extern void mml_scorer_free(mml_scorer *scorer);
 /* The set to push rows into: begin, puts, mml_rows_end_scoring(). At most `capacity` rows. */
 extern mml_rows *mml_scorer_rows(mml_scorer *scorer);
 
-/* probabilities: [rows held], in the order pushed. Then the set is reset. */
+/*
+ * probabilities: [rows held], in the order pushed. Then the set is reset.  MML_BAD_DATA when one is NaN: numbers
+ * far beyond those of training can overflow on their way.
+ */
 extern mml_status mml_score(mml_scorer *scorer, float *probabilities);
 
 /* The same as logits. */

@@ -92,6 +92,13 @@ NumberOfNumeric(Datum value)
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
 }
 
+/* A literal in ROW(...) has no type yet, only its text. */
+static double
+NumberOfLiteral(Datum value)
+{
+	return DatumGetFloat8(DirectFunctionCall1(float8in, value));
+}
+
 /* -------------------------------------------------------------------- texts */
 
 static void
@@ -116,6 +123,13 @@ static void
 TextOfName(TypedColumn *column pg_attribute_unused(), Datum value, TextValue *text)
 {
 	text->bytes = NameStr(*DatumGetName(value));
+	text->length = strlen(text->bytes);
+}
+
+static void
+TextOfLiteral(TypedColumn *column pg_attribute_unused(), Datum value, TextValue *text)
+{
+	text->bytes = DatumGetCString(value);
 	text->length = strlen(text->bytes);
 }
 
@@ -259,6 +273,7 @@ static const ColumnReader readers[] = {
 	{.type = FLOAT4OID, .kind = MML_NUMERIC, .number = NumberOfFloat4},
 	{.type = FLOAT8OID, .kind = MML_NUMERIC, .number = NumberOfFloat8},
 	{.type = NUMERICOID, .kind = MML_NUMERIC, .number = NumberOfNumeric},
+	{.type = UNKNOWNOID, .kind = MML_CATEGORICAL, .number = NumberOfLiteral, .text = TextOfLiteral},
 };
 
 static const ColumnReader enum_reader = {.type = InvalidOid, .kind = MML_CATEGORICAL, .text = TextOfEnum};
@@ -469,12 +484,25 @@ PutVector(TypedColumn *column, const PutTarget *target, Datum value)
 	PutCheck(target, mml_put_vector(target->rows, target->field, numbers, walk.n_items));
 }
 
+/* A literal without a type may be NULL for any feature, but it is no array. */
+static void
+RefuseLiteral(TypedColumn *column, const PutTarget *target, Datum value)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+					errmsg("feature \"%s\" of the model takes arrays, but column \"%s\" is a literal without a type",
+						   target->name, column->name),
+					BindingPlaceDetail(target, psprintf("The literal is \"%s\".", DatumGetCString(value))),
+					errhint("Write ARRAY[...], or cast it, as in '{...}'::text[].")));
+}
+
 /* How the column's values become those of a feature of this kind; NULL: they cannot. */
 PutValue
 TypedColumnPut(const TypedColumn *column, mml_kind kind)
 {
 	const ColumnReader *reader = column->reader;
 
+	if (column->type == UNKNOWNOID && (kind == MML_MULTI || kind == MML_VECTOR))
+		return RefuseLiteral;
 	switch (kind)
 	{
 		case MML_CATEGORICAL:

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -135,6 +136,37 @@ HostHint(const mml_host *host, mml_status status)
 	return hint == NULL ? 0 : errhint("%s", hint);
 }
 
+/*
+ * The core cuts long names as UTF-8, and stored bytes may hold names from
+ * anywhere: what is no text in the database's encoding becomes question marks.
+ */
+static void
+MakeValid(char *text)
+{
+	int			left = (int) strlen(text);
+
+	while (left > 0)
+	{
+		int			length = pg_encoding_verifymbchar(GetDatabaseEncoding(), text, left);
+
+		if (length < 1)
+		{
+			*text = '?';
+			length = 1;
+		}
+		text += length;
+		left -= length;
+	}
+}
+
+static void
+MakeErrorValid(mml_error *error)
+{
+	MakeValid(error->message);
+	MakeValid(error->detail);
+	MakeValid(error->hint);
+}
+
 static const char *
 HostMessage(const mml_host *host, const StatusError *error)
 {
@@ -150,6 +182,7 @@ BridgeCheck(mml_host *host, mml_status status)
 	if (likely(status == MML_OK))
 		return;
 	error = StatusErrorOf(status);
+	MakeErrorValid(&host->error);
 	ereport(ERROR, (errcode(error->sqlstate),
 					errmsg_internal("%s", HostMessage(host, error)),
 					host->error.detail[0] == '\0' ? 0 : errdetail_internal("%s", host->error.detail),
@@ -181,6 +214,7 @@ BridgeCheckValue(mml_host *host, mml_status status, int64 row, const char *colum
 	if (likely(status == MML_OK))
 		return;
 	error = StatusErrorOf(status);
+	MakeErrorValid(&host->error);
 	detail = ValueDetail(host, row, column);
 	ereport(ERROR, (errcode(error->sqlstate),
 					errmsg_internal("%s", HostMessage(host, error)),

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -30,9 +31,13 @@ PG_FUNCTION_INFO_V1(moemlora_predict_text);
 /* Models, or row types, that one call site may use in turn without looking anything up. */
 #define MAX_USES 4
 
-/* What must be the same for a name to mean the same version, and a role to have the same rights. */
+/*
+ * What must be the same for a name to mean the same version, and a role to have the same rights.  A snapshot does
+ * not tell whether a subtransaction of our own was rolled back.
+ */
 typedef struct Moment
 {
+	SubTransactionId subtransaction;
 	TransactionId xmax;
 	uint32		xcnt;
 	int32		subxcnt;
@@ -148,7 +153,8 @@ UseFind(PredictState *state, const text *name, Oid type, int32 typmod)
 static inline bool
 IsSameMoment(const Moment *moment, Snapshot snapshot)
 {
-	return moment->xmax == snapshot->xmax && moment->xcnt == snapshot->xcnt &&
+	return moment->subtransaction == GetCurrentSubTransactionId() &&
+		moment->xmax == snapshot->xmax && moment->xcnt == snapshot->xcnt &&
 		moment->subxcnt == snapshot->subxcnt && moment->curcid == snapshot->curcid &&
 		moment->user == GetUserId();
 }
@@ -173,6 +179,7 @@ UseResolve(Use *use)
 		use->cached = NULL;
 	}
 	use->version = version;
+	use->moment.subtransaction = GetCurrentSubTransactionId();
 	use->moment.xmax = snapshot->xmax;
 	use->moment.xcnt = snapshot->xcnt;
 	use->moment.subxcnt = snapshot->subxcnt;

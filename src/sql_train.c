@@ -274,8 +274,12 @@ ReadRows(TrainJob *job, const char *query)
 	if (mml_rows_count(job->rows) == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("the source has no rows to train on"),
+						job->split == NULL ?
 						errdetail("Read " INT64_FORMAT " rows; left out " INT64_FORMAT " with NULL label or domain.",
-								  job->n_read, job->n_left_out)));
+								  job->n_read, job->n_left_out) :
+						errdetail("Read " INT64_FORMAT " rows; left out " INT64_FORMAT
+								  " with NULL label or domain and " INT64_FORMAT " to test with.",
+								  job->n_read, job->n_left_out, job->n_read - job->n_left_out)));
 }
 
 /* -------------------------------------------------------------- the arguments */

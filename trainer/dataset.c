@@ -72,25 +72,38 @@ split_of(const mml_rows *rows, size_t row)
 	return mml_rows_record(rows, row)[MML_ROW_SPLIT];
 }
 
-/* By content: the hash and, among equal rows, which of them it is. */
+/* Draws a row's side by its content: the hash and, among equal rows, which of them it is. */
+static mml_split
+draw_split(const mml_rows *rows, uint64_t stream, uint64_t hash, uint64_t occurrence)
+{
+	double		u = mml_uniform(stream, mml_combine(hash, occurrence));
+
+	return u < rows->config.validation ? MML_SPLIT_VALID : MML_SPLIT_TRAIN;
+}
+
 static mml_status
 split_by_share(mml_rows *rows, const uint64_t *keys)
 {
 	uint64_t	stream = mml_combine((uint64_t) rows->config.seed, SPLIT_STREAM);
 	uint64_t	occurrence = 0;
+	size_t		n_validating = 0;
 
 	for (size_t i = 0; i < rows->n_rows; i++)
 	{
-		double		u;
+		mml_split	split;
 
 		if (i > 0 && keys[i] != keys[i - 1])
 			occurrence = 0;
 		MML_TRY(poll_rows(rows, i));
 		if (split_of(rows, rows->order[i]) != MML_SPLIT_AUTO)
 			continue;
-		u = mml_uniform(stream, mml_combine(keys[i], occurrence++));
-		set_split(rows, rows->order[i], u < rows->config.validation ? MML_SPLIT_VALID : MML_SPLIT_TRAIN);
+		split = draw_split(rows, stream, keys[i], occurrence++);
+		set_split(rows, rows->order[i], split);
+		n_validating += split == MML_SPLIT_VALID;
 	}
+	/* a handful of rows may all be drawn for validation: then they train */
+	for (size_t i = 0; n_validating == rows->n_rows && i < rows->n_rows; i++)
+		set_split(rows, i, MML_SPLIT_TRAIN);
 	return MML_OK;
 }
 

@@ -14,6 +14,8 @@
 
 #define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
 #define SHUFFLE_PIECE ((size_t) 65536) /* rows between two polls */
+#define PASS_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls */
+#define SMALLEST_PASS ((size_t) 16)
 #define SIGN_OF_LIFE 0.25		/* seconds between reports from inside an epoch */
 
 void
@@ -287,20 +289,35 @@ total_weight(const mml_member *member, const uint32_t *rows, size_t n)
 	return sum;
 }
 
+/* Rows that go through a layer at once: about PASS_PRODUCTS multiplications in the widest, so that polls come often. */
+static size_t
+rows_of_pass(const mml_shape *shape)
+{
+	size_t		widest = 1;
+
+	for (int l = 0; l < shape->n_layers; l++)
+		widest = MML_MAX(widest, (size_t) shape->width[l] * (size_t) shape->width[l + 1]);
+	return MML_MAX(PASS_PRODUCTS / widest, SMALLEST_PASS);
+}
+
 /* Forward and backward of this participant's slices. */
 static mml_status
 run_slices(mml_member *member, const mml_pass *pass)
 {
+	size_t		most = rows_of_pass(&member->net.shape);
+
 	for (int s = member->team.rank; s < MML_SLICES; s += member->team.size)
 	{
 		size_t		start;
 		size_t		n;
 
 		mml_slice(member->batch.n, s, &start, &n);
-		if (n == 0)
-			continue;
-		MML_TRY(mml_net_forward(&member->net, pass, &member->batch, start, n));
-		MML_TRY(mml_net_backward(&member->net, pass, &member->batch, start, n));
+		for (size_t end = start + n; start < end; start += n)
+		{
+			n = MML_MIN(end - start, most);
+			MML_TRY(mml_net_forward(&member->net, pass, &member->batch, start, n));
+			MML_TRY(mml_net_backward(&member->net, pass, &member->batch, start, n));
+		}
 	}
 	return MML_OK;
 }

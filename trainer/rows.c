@@ -3,6 +3,7 @@
  * learn) or to score (vocabularies look up).  The record is drawn in
  * mml_layers.h.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -310,14 +311,18 @@ put_number(mml_rows *rows, int f, double value)
 {
 	mml_field  *field = &rows->fields[f];
 	uint32_t   *slot = &rows->record[field->slot];
+	double		z;
 
 	if (rows->is_learning)
 	{
 		add_hash(rows, f, mml_order_of_double(value));
 		store_double(slot, value);
+		return MML_OK;
 	}
-	else
-		store_float(slot, (float) ((value - field->mean) * field->inverse_std));
+	z = (value - field->mean) * field->inverse_std;
+	if (MML_UNLIKELY(!(fabs(z) <= FLT_MAX)))
+		return mml_fail(rows->host, MML_BAD_DATA, "feature \"%s\" is too far from the values of training", field->name);
+	store_float(slot, (float) z);
 	return MML_OK;
 }
 

@@ -4,6 +4,7 @@
  * products, many take matrix products.  A gate over the input cannot be folded:
  * then the experts run as they do in training.
  */
+#include <math.h>
 #include <string.h>
 
 #include "mml_layers.h"
@@ -255,6 +256,14 @@ mml_score(mml_scorer *scorer, float *probabilities)
 
 	MML_TRY(mml_score_logits(scorer, probabilities));
 	for (size_t i = 0; i < n; i++)
+	{
 		probabilities[i] = (float) mml_sigmoid(probabilities[i]);
+		if (MML_UNLIKELY(isnan(probabilities[i])))
+		{
+			(void) mml_fail(scorer->host, MML_BAD_DATA, "the score of a row is not a number");
+			mml_fail_detail(scorer->host, "A numeric or vector feature is too far from the values of training.");
+			return MML_BAD_DATA;
+		}
+	}
 	return MML_OK;
 }

@@ -113,6 +113,7 @@ SELECT * FROM moemlora_train('options', '(SELECT u, NULL::real AS w, y, d FROM o
 SELECT * FROM moemlora_train('options', '(SELECT u, ''NaN''::real AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"weight_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, NULL::date AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"time_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, NULL::text AS s, y, d FROM option_rows)', 'y', 'd', NULL, '{"split_column": "s"}');
+SELECT * FROM moemlora_train('options', '(SELECT u, ''test''::text AS s, y, d FROM option_rows)', 'y', 'd', NULL, '{"split_column": "s"}');
 
 -- option "columns": what it can say
 SELECT o, train(jsonb_build_object('columns', o::jsonb), ARRAY['u', 't', 'p', 'm', 'v']) > 0 AS is_trained

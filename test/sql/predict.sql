@@ -88,6 +88,12 @@ SELECT moemlora_predict('predict', 'books', x) FROM (SELECT user_id, item, price
 SELECT moemlora_predict('predict', 'books', x) FROM (SELECT user_id, now() AS item, price, tags, vec FROM items LIMIT 1) AS x;
 SELECT moemlora_predict('predict', 'books', x) FROM (SELECT user_id, item, price, tags, vec, 1 AS item FROM items LIMIT 1) AS x;
 
+-- Literals in ROW(...) have no type: they count by their text, and NULL is good for every feature
+SELECT moemlora_predict('predict', 'books', ROW('1', 'x', '1.5', NULL, NULL)) =
+	moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1.5, NULL::int[], NULL::real[])) AS is_same;
+SELECT moemlora_predict('predict', 'books', ROW(1, 'x', 'much', NULL, NULL));
+SELECT moemlora_predict('predict', 'books', ROW(1, 'x', 1.5, '{1}', NULL));
+
 -- ROW(...): as many fields as features
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1.0));
 SELECT moemlora_predict('predict', 'books', ROW());
@@ -97,6 +103,8 @@ SELECT moemlora_predict('predict', 'books', ROW('x'::text, 1, ARRAY[1], ARRAY[1.
 -- values that cannot be
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 'NaN'::real, ARRAY[1], ARRAY[1.0, 2.0]));
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, '-infinity'::float8, ARRAY[1], ARRAY[1.0, 2.0]));
+SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1e300::float8, ARRAY[1], ARRAY[1.0, 2.0]));
+SELECT moemlora_predict('predict', 'books', '{"price": -1e300}');
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1, ARRAY[1], ARRAY[1.0, 2.0, 3.0]));
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1, ARRAY[1], ARRAY[1.0, NULL]));
 SELECT moemlora_predict('predict', 'books', ROW(1, 'x'::text, 1, ARRAY[[1], [2]], ARRAY[1.0, 2.0]));
@@ -229,6 +237,35 @@ SELECT count(*) > 0 AS is_trained FROM moemlora_train('toasted', 'toasted', 'y',
 SELECT count(DISTINCT moemlora_predict('toasted', d, t)) AS scores, bool_and(moemlora_predict('toasted', d, t) = moemlora_predict('toasted', d, x)) AS is_same
 FROM toasted t, LATERAL (SELECT t.long, t.vec) AS x;
 
+-- a version that a subtransaction took back scores no more, even when nothing else has moved the snapshot
+CREATE TABLE marks (mark int);
+CREATE FUNCTION taken_back(OUT inside real, OUT behind real) LANGUAGE plpgsql AS $$
+DECLARE
+	p real;
+BEGIN
+	FOR i IN 1..2 LOOP
+		BEGIN
+			IF i = 1 THEN
+				PERFORM moemlora_train('toasted', 'toasted', 'y', 'd', ARRAY['vec'],
+					'{"epochs": 1, "hidden": [4], "embedding_dim": 2, "method": "backbone", "seed": 7}');
+				BEGIN
+					INSERT INTO marks VALUES (1);
+					RAISE EXCEPTION 'the latest transaction that ended is later than the training';
+				EXCEPTION WHEN raise_exception THEN NULL;
+				END;
+			END IF;
+			p := moemlora_predict('toasted', 'a', '{}');
+			IF i = 1 THEN
+				inside := p;
+				RAISE EXCEPTION 'take back';
+			END IF;
+			behind := p;
+		EXCEPTION WHEN raise_exception THEN NULL;
+		END;
+	END LOOP;
+END $$;
+SELECT inside <> p AS was_another, behind = p AS is_the_old_one FROM taken_back(), moemlora_predict('toasted', 'a', '{}') AS p;
+
 -- a cast to real[] may itself use models
 CREATE TYPE scored AS (a int);
 CREATE FUNCTION scored_to_real(scored) RETURNS real[] LANGUAGE plpgsql AS $$
@@ -243,7 +280,7 @@ FROM items;
 
 SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['predict', 'predict_mean', 'predict_error', 'changing', 'odd', 'toasted', 'nested']) AS name) AS dropped;
 DROP CAST (scored AS real[]);
-DROP FUNCTION scored_to_real, changing, items_function;
+DROP FUNCTION scored_to_real, changing, items_function, taken_back;
 DROP VIEW items_view;
-DROP TABLE items, expected_scores, odd, toasted, shape;
+DROP TABLE items, expected_scores, odd, toasted, shape, marks;
 DROP TYPE scored, wanted;
