@@ -1,0 +1,77 @@
+# A row scores the same in every form and under every plan.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use Moemlora;
+use Test::More;
+
+my $node = new_server('same_scores', settings => "max_worker_processes = 8\nmax_parallel_workers = 4\n");
+
+plant_clicks($node);
+sql(
+	$node, q{
+	CREATE TABLE shown AS
+	SELECT *, CASE WHEN id % 9 > 0 THEN 'item ' || item_id END AS item, ARRAY[user_id % 5, item_id % 7] AS tags,
+		   ARRAY[sin(id), cos(id), id % 3]::real[] AS picture, date '2024-01-01' + user_id AS since, id % 2 = 0 AS is_new
+	FROM clicks(20000, 5, 0.5, 7);
+	ALTER TABLE shown SET (parallel_workers = 3);
+	ANALYZE shown;
+});
+
+sub train
+{
+	my ($options) = @_;
+
+	return sql(
+		$node, qq{
+		SELECT count(*) FROM moemlora_train('m', 'shown', 'clicked', 'place',
+			ARRAY['user_id', 'item', 'price', 'tags', 'picture', 'since', 'is_new'],
+			'{"epochs": 2, "hidden": [16, 8], "embedding_dim": 4, "lora_rank": 2, "learning_rate": 0.02}'::jsonb || '$options')
+	});
+}
+
+foreach my $options (
+	'{"method": "backbone"}', '{"method": "mlora", "serve": "own"}',
+	'{"recipe": "paper", "serve": "gate"}', '{"recipe": "paper", "gate": "input", "serve": "gate"}')
+{
+	train($options);
+	is( sql(
+			$node, q{
+			SELECT count(*) || ' ' || bool_and(abs(r - j) < 1e-6 AND abs(r - t) < 1e-6 AND abs(r - p) < 1e-6 AND r > 0 AND r < 1)
+			FROM (SELECT moemlora_predict('m', place, s) AS r, moemlora_predict('m', place, to_jsonb(s)) AS j,
+						 moemlora_predict('m', place, to_jsonb(s)::text) AS t,
+						 moemlora_predict('m', place, ROW(s.user_id, s.item, s.price, s.tags, s.picture, s.since, s.is_new)) AS p
+				  FROM shown s) AS scored
+		}),
+		'20000 true', "$options: record, jsonb, text and ROW(...)");
+}
+
+# Parallel plans: the leader leaves the rows to the workers, so they did score.
+my $query = 'SELECT id, moemlora_predict(\'m\', place, s) AS score FROM shown s';
+my $parallel = q{
+	SET max_parallel_workers_per_gather = 3;
+	SET parallel_setup_cost = 0;
+	SET parallel_tuple_cost = 0;
+	SET parallel_leader_participation = off;
+};
+
+like(sql($node, "$parallel EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) $query"),
+	qr/Workers Launched: [123]/, 'workers score');
+sql($node, "SET max_parallel_workers_per_gather = 0; CREATE TABLE serial AS $query");
+sql($node, "$parallel CREATE TABLE parallel AS $query");
+is(sql($node, 'SELECT count(*) || \' \' || bool_and(s.score = p.score) FROM serial s JOIN parallel p USING (id)'),
+	'20000 true', 'a parallel plan gives the same bits as a serial one');
+
+# Aggregates add up the same whatever the plan.
+my $figures = 'SELECT place, moemlora_auc(score, clicked), round(moemlora_logloss(score, clicked)::numeric, 12)'
+  . ' FROM serial JOIN shown USING (id) GROUP BY place ORDER BY place';
+
+sql($node, 'ALTER TABLE serial SET (parallel_workers = 3); ANALYZE serial');
+like(sql($node, "$parallel EXPLAIN (COSTS OFF) $figures"), qr/Partial (?:Hash|Group)?Aggregate/, 'workers aggregate');
+is(sql($node, "$parallel $figures"), sql($node, "SET max_parallel_workers_per_gather = 0; $figures"),
+	'parallel aggregates give the figures of serial ones');
+
+finish($node);

@@ -1,0 +1,151 @@
+# The extension writes its tables with their owner's rights.  Whatever the
+# search_path of the session holds, no code of others may run with them.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use Moemlora;
+use Moemlora::Session;
+use Test::More;
+
+my $node = new_server('hostile_path');
+
+sql(
+	$node, q{
+	CREATE ROLE mallory LOGIN;
+	CREATE SCHEMA trap AUTHORIZATION mallory;
+});
+make_rows($node, 500);
+
+my $mallory = Moemlora::Session->new($node, user => 'mallory');
+my $err;
+
+# An operator or function for everything that the statements on the tables use,
+# each of which gives itself away.
+sub set_trap
+{
+	my ($name, $create) = @_;
+
+	is($mallory->errors($create), '', "a trap for $name");
+	return;
+}
+
+foreach my $type (qw(text name bigint integer uuid))
+{
+	set_trap(
+		"= of $type", qq{
+		CREATE FUNCTION trap.equal(a $type, b $type) RETURNS boolean LANGUAGE plpgsql AS \$\$
+		BEGIN
+			RAISE WARNING 'trap: = as %', current_user;
+			RETURN a OPERATOR(pg_catalog.=) b;
+		END \$\$;
+		CREATE OPERATOR trap.= (LEFTARG = $type, RIGHTARG = $type, FUNCTION = trap.equal)});
+}
+set_trap(
+	'+', q{
+	CREATE FUNCTION trap.plus(a integer, b integer) RETURNS integer LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE WARNING 'trap: + as %', current_user;
+		RETURN a OPERATOR(pg_catalog.+) b;
+	END $$;
+	CREATE OPERATOR trap.+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = trap.plus)});
+set_trap(
+	'jsonb_build_object', q{
+	CREATE FUNCTION trap.jsonb_build_object(text, text, text, text, text, text, text, text[], text, jsonb, text, text)
+	RETURNS jsonb LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE WARNING 'trap: jsonb_build_object as %', current_user;
+		RETURN '{}';
+	END $$});
+foreach my $function (
+	'gen_random_uuid() RETURNS uuid', 'clock_timestamp() RETURNS timestamptz', 'now() RETURNS timestamptz')
+{
+	set_trap(
+		$function, qq{
+		CREATE FUNCTION trap.$function LANGUAGE plpgsql AS \$\$
+		BEGIN
+			RAISE WARNING 'trap: $function as %', current_user;
+			RETURN NULL;
+		END \$\$});
+}
+set_trap('tables', "CREATE TABLE trap.$_ (id int); CREATE TEMP TABLE $_ (id int)")
+  foreach qw(model version component feature domain phase epoch);
+set_trap('types', "CREATE DOMAIN trap.$_ AS pg_catalog.$_; CREATE DOMAIN pg_temp.$_ AS pg_catalog.$_")
+  foreach qw(text name);
+
+# The traps work: an ordinary query steps into one.
+$mallory->ask('SET search_path = trap, pg_temp, pg_catalog, public');
+like($mallory->errors(q{SELECT 1::pg_catalog.int8 = 1::pg_catalog.int8}), qr/trap: = as mallory/,
+	'an unguarded query runs the hostile operator');
+
+my $train = q{SELECT pg_catalog.count(*) FROM moemlora_train('%s', 'public.shown', 'clicked', 'place', ARRAY['user_id'],
+	'{"epochs": 1, "hidden": [4], "min_domain_rows": 10, "recipe": "paper"}')};
+
+foreach my $case (
+	[ 'train a new model', sprintf($train, 'm'), '3' ],
+	[ 'train a version', sprintf($train, 'm'), '3' ],
+	[ 'train another model', sprintf($train, 'n'), '3' ],
+	[ 'predict, record', q{SELECT pg_catalog.count(moemlora_predict('m', place, s)) FROM public.shown s}, '500' ],
+	[ 'predict, text', q{SELECT pg_catalog.count(moemlora_predict('m', 'place 1', '{"user_id": 7}'))}, '1' ],
+	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
+	[
+		'the views',
+		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.phases, moemlora.epochs,'
+		  . ' moemlora.domains, moemlora.progress',
+		'0'
+	],
+	[ 'drop', q{SELECT moemlora_drop('n')}, '' ])
+{
+	my ($what, $query, $answer) = @$case;
+	my $out = $mallory->ask($query);
+
+	is($out . $mallory->errors, $answer, "$what steps into no trap");
+}
+is($mallory->ask('SELECT current_user, pg_catalog.current_setting($$search_path$$)'),
+	'mallory|trap, pg_temp, pg_catalog, public',
+	'role and search_path are as before');
+is( sql(
+		$node, q{
+		SELECT count(*), bool_and(spec ?& ARRAY['source', 'label', 'domain', 'features', 'options', 'search_path'])
+		FROM moemlora.version
+	}),
+	'2|t', 'and what was stored is right');
+
+# What belongs to the source does run, as the caller.
+$mallory->ask(q{
+	CREATE FUNCTION trap.looked(place text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE WARNING 'looked as %, %', current_user, session_user;
+		RETURN place;
+	END $$});
+$err = $mallory->errors(q{SELECT pg_catalog.count(*) FROM moemlora_train('m',
+	'(SELECT user_id, clicked, trap.looked(place::pg_catalog.text) AS place FROM public.shown LIMIT 1)',
+	'clicked', 'place', ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "validation": 0}')});
+like($err, qr/looked as mallory, mallory/, 'functions of the source run as the caller');
+
+# An error among the statements on the tables leaves role and search_path as they were.
+sql(
+	$node, q{
+	CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE EXCEPTION 'stumbled as %', current_user;
+	END $$;
+	CREATE TRIGGER stumble BEFORE INSERT ON moemlora.phase FOR EACH ROW EXECUTE FUNCTION stumble();
+});
+$err = $mallory->errors(q{DO $$
+	BEGIN
+		BEGIN
+			PERFORM moemlora_train('m', 'public.shown', 'clicked', 'place', ARRAY['user_id'], '{"epochs": 1, "hidden": [4]}');
+		EXCEPTION WHEN raise_exception THEN RAISE WARNING 'caught "%"', SQLERRM;
+		END;
+		RAISE WARNING 'now % with %', current_user, pg_catalog.current_setting('search_path');
+	END $$});
+like($err, qr/caught "stumbled as (?!mallory)/, 'an error while storing can be caught');
+like($err, qr/now mallory with trap, pg_temp, pg_catalog, public/, 'and role and search_path are as before');
+sql($node, 'DROP TRIGGER stumble ON moemlora.phase; DROP FUNCTION stumble');
+is($mallory->ask(sprintf($train, 'm')), '3', 'the session trains on');
+
+$mallory->close;
+finish($node);
