@@ -9,7 +9,6 @@ use FindBin;
 use lib "$FindBin::RealBin/lib";
 use Moemlora;
 use Moemlora::Cancel;
-use Moemlora::Session;
 use Test::More;
 
 my $node = new_server('cancel_elsewhere');
@@ -83,25 +82,11 @@ cancel_often(
 	name => 'cancel while the source waits');
 
 # statement_timeout at moments all over a training.
-my @late;
-my $session = Moemlora::Session->new($node);
-my $answer = $session->ask(
-	'BEGIN; SELECT clock_timestamp() AS start \gset
-	' . training('{}') . q{; SELECT extract(epoch FROM clock_timestamp() - :'start'::timestamptz); ROLLBACK});
-my ($seconds) = $answer =~ /([0-9.]+)\z/;
+my $seconds = sql(
+	$node, q{BEGIN; SELECT clock_timestamp() AS began \gset
+	} . training('{}') . q{; SELECT extract(epoch FROM clock_timestamp() - :'began'::timestamptz); ROLLBACK}) =~ s/^1\n//r;
 
-foreach my $i (1 .. 15)
-{
-	my $timeout = int(1000 * $seconds * $i / 18) + 1;
-	my $out = $session->ask(
-		qq{SET statement_timeout = $timeout; SELECT clock_timestamp() AS start \\gset
-		} . training('{}') . qq{; RESET statement_timeout;
-		SELECT extract(epoch FROM clock_timestamp() - :'start'::timestamptz) * 1000 - $timeout});
-
-	push @late, $out if $session->errors =~ /ERROR:  57014: canceling statement due to statement timeout/;
-}
-$session->close;
-judge('statement_timeout', \@late, 15, 0);
+time_out_often($node, training('{}'), $seconds, 'statement_timeout');
 is(catalog($node), $before, 'nothing was stored');
 is(sql($node, training('{}')), '1', 'the next training works');
 

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_server('dump_restore', no_extension => 1);
-my $folder = PostgreSQL::Test::Utils::tempdir;
+my $folder = $node->basedir;
 
 # A database that belongs to an ordinary role, with the extension in a schema of its own.
 sql(

@@ -84,7 +84,8 @@ $session->ask('RESET moemlora.training_memory');
 # A thousand features; row and jsonb are read alike.
 my $columns = join ', ', map { qq{(i * $_ % 7)::int AS "feature $_"} } 1 .. 1000;
 
-is($session->errors("CREATE TABLE wide AS SELECT i % 2 AS place, i % 3 = 0 AS clicked, $columns FROM generate_series(1, 300) AS i"),
+is( $session->errors(qq{
+		CREATE TABLE wide AS SELECT i % 2 AS place, i % 3 = 0 AS clicked, $columns FROM generate_series(1, 300) AS i}),
 	'', 'a table of a thousand features');
 is($session->ask(train('wide', '{"embedding_dim": 1, "method": "backbone"}')), 't', 'can be trained on');
 is(newest('features'), '1000', 'with all of them');

@@ -14,7 +14,7 @@ use Moemlora;
 use Moemlora::Session;
 use Test::More;
 
-our @EXPORT = qw(prepare_cancels cancel_often in_phase judge);
+our @EXPORT = qw(prepare_cancels cancel_often time_out_often in_phase);
 
 # What a single cancel, and the median of a series, may take: milliseconds.
 # The promise is 100; a single one may meet a busy machine.
@@ -89,11 +89,11 @@ sub cancel_often
 		# Too late: the training had ended, and the cancel met nothing or the clock.
 		if ($session->errors eq '' || !defined $ended_at)
 		{
-			sql($node, 'SELECT moemlora_drop(name) FROM moemlora.models');
+			forget($node);
 			next;
 		}
 		die $session->errors unless $session->errors =~ /ERROR:  57014/;
-		$n_stored += sql($node, 'SELECT (SELECT count(*) FROM moemlora.model) + (SELECT count(*) FROM moemlora.version)');
+		$n_stored += stored($node);
 		push @milliseconds, 1000 * ($ended_at - $cancelled_at) if $is_moment eq 't';
 	}
 	$session->close;
@@ -101,6 +101,55 @@ sub cancel_often
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return judge($options{name}, \@milliseconds, $n_attempts, $n_stored);
+}
+
+# One test: the same with statement_timeout, all over a training that takes so many seconds.
+sub time_out_often
+{
+	my ($node, $training, $seconds, $name) = @_;
+	my $session = Moemlora::Session->new($node);
+	my @milliseconds;
+	my $n_attempts = 0;
+	my $n_stored = 0;
+
+	while (@milliseconds < 15 && $n_attempts++ < ATTEMPTS)
+	{
+		my $timeout = int(900 * $seconds * (($n_attempts * 0.618034) - int($n_attempts * 0.618034))) + 1;
+		my $out = $session->ask(qq{
+			SET statement_timeout = $timeout;
+			SELECT clock_timestamp() AS began \\gset
+			$training;
+			RESET statement_timeout;
+			SELECT 1000 * extract(epoch FROM clock_timestamp() - :'began'::timestamptz) - $timeout});
+
+		if ($session->errors eq '')
+		{
+			forget($node);
+			next;
+		}
+		die $session->errors unless $session->errors =~ /ERROR:  57014: canceling statement due to statement timeout/;
+		$n_stored += stored($node);
+		push @milliseconds, $out;
+	}
+	$session->close;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return judge($name, \@milliseconds, $n_attempts, $n_stored);
+}
+
+# Models and versions that there are.
+sub stored
+{
+	my ($node) = @_;
+
+	return sql($node, 'SELECT (SELECT count(*) FROM moemlora.model) + (SELECT count(*) FROM moemlora.version)');
+}
+
+sub forget
+{
+	my ($node) = @_;
+
+	return sql($node, 'SELECT moemlora_drop(name) FROM moemlora.models');
 }
 
 # One test.
