@@ -158,7 +158,7 @@ LockModel(const char *name)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, MODEL_LOCK_CLASS);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						errmsg("model \"%s\" is being trained by another session", name),
+						errmsg("model \"%s\" is being trained or dropped by another session", name),
 						errhint("Wait until that session has finished, or cancel it; moemlora.progress shows it.")));
 }
 

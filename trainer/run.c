@@ -46,26 +46,38 @@ bytes_needed(const mml_run *run, uint32_t groups)
 	return (all * copies + dense) * sizeof(float);
 }
 
+/* What mends it, by what takes most. */
+static const char *
+memory_hint(uint64_t experts, uint64_t tables, uint64_t base)
+{
+	if (experts >= tables && experts >= base)
+		return "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.";
+	if (tables >= base)
+		return "Raise moemlora.training_memory, or lower \"embedding_dim\", or raise \"min_count\".";
+	return "Raise moemlora.training_memory, or lower \"hidden\" or \"embedding_dim\".";
+}
+
 /* Sizes the job before allocating. */
 static mml_status
 check_memory(const mml_run *run)
 {
 	mml_host   *host = run->host;
+	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true);
 	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE);
-	uint64_t	needed = host->memory_used + bytes_needed(run, MML_GROUP_ALL) +
-		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
-		(uint64_t) (run->n_train * 8 + run->n_valid * 36);
+	uint64_t	tables = bytes_needed(run, MML_GROUP_TABLE);
+	uint64_t	base = bytes_needed(run, MML_GROUP_BASE) + batch;
+	uint64_t	needed = host->memory_used + experts + tables + base + (uint64_t) (run->n_train * 8 + run->n_valid * 36);
+	char		part[96] = "";
 
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
+	if (run->params->shape.n_experts > 0)
+		mml_format(part, sizeof(part), "; %d experts and their gate take %llu MB of it",
+				   run->params->shape.n_experts, (unsigned long long) (experts >> 20));
 	(void) mml_fail(host, MML_LIMIT, "training needs more memory than allowed");
-	mml_fail_detail(host, "Needed are %llu MB, allowed %llu MB; %d experts and their gate take %llu MB of it.",
-					(unsigned long long) (needed >> 20) + 1, (unsigned long long) (host->memory_limit >> 20),
-					run->params->shape.n_experts, (unsigned long long) (experts >> 20));
-	if (experts > needed / 2)
-		mml_fail_hint(host, "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.");
-	else
-		mml_fail_hint(host, "Raise moemlora.training_memory, or lower \"embedding_dim\", or raise \"min_count\".");
+	mml_fail_detail(host, "Needed are %llu MB, allowed %llu MB%s.",
+					(unsigned long long) (needed >> 20) + 1, (unsigned long long) (host->memory_limit >> 20), part);
+	mml_fail_hint(host, "%s", memory_hint(experts, tables, base));
 	return MML_LIMIT;
 }
 
