@@ -7,7 +7,9 @@
 
 #include "mml_layers.h"
 
-#define TILE_ROWS 64			/* rows of a weight's gradient in one job */
+#define TILE_ROWS 64			/* most rows of a weight's gradient in one job */
+#define TILE_NUMBERS 65536		/* and about so many numbers: jobs are polled between, not within */
+#define SMALLEST_TILE 16
 
 /* A list that grows while jobs are planned. */
 typedef struct job_list
@@ -225,18 +227,20 @@ plan_whole(job_list *list, job_function run, int32_t tensor, mml_job **job)
 	return MML_OK;
 }
 
-/* Jobs of TILE_ROWS rows each. */
+/* Jobs of some rows each. */
 static mml_status
 plan_tiles(job_list *list, job_function run, int32_t tensor)
 {
 	uint64_t	rows = list->net->params->tensors[tensor].rows;
+	uint64_t	fitting = TILE_NUMBERS / list->net->params->tensors[tensor].cols;
+	uint64_t	tile = MML_MAX(MML_MIN(fitting, TILE_ROWS), SMALLEST_TILE);
 	mml_job    *job;
 
-	for (uint64_t first = 0; first < rows; first += TILE_ROWS)
+	for (uint64_t first = 0; first < rows; first += tile)
 	{
 		MML_TRY(plan_whole(list, run, tensor, &job));
 		job->first_row = first;
-		job->n_rows = MML_MIN(rows - first, TILE_ROWS);
+		job->n_rows = MML_MIN(rows - first, tile);
 	}
 	return MML_OK;
 }

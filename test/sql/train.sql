@@ -201,3 +201,10 @@ DROP VIEW clicks_view;
 DROP FUNCTION clicks_of, try, train_order;
 DROP TABLE clicks, "Odd ""Name""", sums;
 DROP TYPE shelf;
+
+-- A handful of rows: all drawn for validation, they train instead, whatever the seed
+SELECT bool_and(rows = 1) AS trains
+FROM generate_series(1, 8) AS seed,
+	LATERAL moemlora_train('one row', '(SELECT 1 AS a, true AS y, ''d'' AS d) AS one', 'y', 'd', NULL,
+		format('{"validation": 0.5, "epochs": 1, "method": "backbone", "seed": %s}', seed)::jsonb);
+SELECT moemlora_drop('one row');
