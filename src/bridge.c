@@ -9,11 +9,15 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include <sys/mman.h>
+
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #include "moemlora.h"
+
+#define HUGE_PAGE ((uintptr_t) 2 << 20)
 
 typedef struct StatusError
 {
@@ -59,12 +63,32 @@ static const StatusError StatusErrors[] = {
 	},
 };
 
+/*
+ * Large pieces in large pages, where the system has them: a cancel gives the
+ * memory back at once instead of page by page (60 ms per GB).
+ */
+static void
+AskForHugePages(void *memory, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t	first = TYPEALIGN(HUGE_PAGE, (uintptr_t) memory);
+	uintptr_t	end = TYPEALIGN_DOWN(HUGE_PAGE, (uintptr_t) memory + bytes);
+
+	if (memory != NULL && end > first)
+		(void) madvise((void *) first, end - first, MADV_HUGEPAGE);
+#endif
+}
+
 static void *
 BridgeAllocate(void *self, size_t bytes)
 {
+	void	   *memory;
+
 	if (bytes > MaxAllocHugeSize)
 		return NULL;
-	return MemoryContextAllocExtended((MemoryContext) self, bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	memory = MemoryContextAllocExtended((MemoryContext) self, bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	AskForHugePages(memory, bytes);
+	return memory;
 }
 
 static void
