@@ -194,8 +194,7 @@ extern void mml_config_init(mml_config *config);
 /*
  * Set one option.  `option` comes from mml_options().  A value that is out of
  * range, not whole or not a choice: MML_BAD_OPTION, with a message that names
- * the option and what it may be (for a backbone that is known but not built:
- * "backbone "..." is not available in this version").
+ * the option and what it may be.
  * A real or boolean (0, 1) option takes one number, a choice takes text.
  */
 extern mml_status mml_config_set_number(mml_host *host, mml_config *config, const mml_option *option, double value);
@@ -511,9 +510,8 @@ extern double mml_logloss_of(double probability, double label);
 
 /* ---------------------------------------------------------------- backbones */
 
-extern int	mml_backbones(void);	/* how many names there are, built or not */
+extern int	mml_backbones(void);	/* how many there are */
 extern const char *mml_backbone_name(int backbone);
-extern bool mml_backbone_is_available(int backbone);
 
 /* Once per process, before anything else: one BLAS thread. */
 extern void mml_init(void);

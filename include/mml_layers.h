@@ -9,26 +9,16 @@
 #ifndef MML_LAYERS_H
 #define MML_LAYERS_H
 
+#include "mml_inner.h"
 #include "mml_rows.h"
 
-/* ---- backbone.c: the table of backbones ---- */
+/* ---- backbone.c: the table of backbones; what each does is in mml_backbones.h ---- */
 
-/*
- * What enters the tower, and what is added to its logit (MODELS.md section 2).
- * A backbone is one row of this table; everything else is common to all.
- */
-typedef struct mml_backbone
-{
-	const char *name;
-	bool		is_available;
-	bool		has_linear;		/* the sum of the linear terms is added to the logit */
-	/* The first problem with the sizes, or NULL. */
-	const char *(*check) (const mml_config *config);
-} mml_backbone;
-
-extern const mml_backbone *mml_backbone_of(const mml_config *config);
 extern const char *const mml_backbone_names[];	/* NULL-terminated */
 extern int	mml_backbone_find(const char *name);	/* -1 = no such name */
+
+/* The first problem with the backbone's sizes, or NULL. */
+extern const char *mml_backbone_check(const mml_config *config);
 
 /* ---- params.c: one table of named tensors ---- */
 
@@ -44,18 +34,19 @@ typedef enum mml_group
 typedef enum mml_init_kind
 {
 	MML_INIT_ZERO, MML_INIT_EMBEDDING, MML_INIT_DOMAIN, MML_INIT_GLOROT_NORMAL,
-	MML_INIT_GLOROT_UNIFORM, MML_INIT_GATE
+	MML_INIT_GLOROT_UNIFORM, MML_INIT_GLOROT_SQUARES, MML_INIT_TRUNCATED, MML_INIT_GATE
 } mml_init_kind;
 
-/* What of an expert a tensor holds; logical names of views follow from it. */
+/* What a tensor holds that has parts with names of their own: of experts, or the four projections of attention. */
 typedef enum mml_part
 {
-	MML_PART_WHOLE, MML_PART_DOWN, MML_PART_UP, MML_PART_BIAS
+	MML_PART_WHOLE, MML_PART_DOWN, MML_PART_UP, MML_PART_BIAS, MML_PART_PROJECTIONS
 } mml_part;
 
 /*
  * One tensor as it lies in memory, row-major and dense; plain data.  Experts
- * lie side by side: expert.tower.<l>.down [in, R], .up [R, out], .bias [E, out].
+ * lie side by side: expert.tower.<l>.down [in, R], .up [R, out], .bias [E, out];
+ * so do query, key, value and residual of one layer: attention.<l> [in, 4 heads w].
  */
 typedef struct mml_tensor
 {
@@ -79,8 +70,11 @@ typedef struct mml_tensor
 /* Shapes that follow from configuration and data; plain data. */
 typedef struct mml_shape
 {
+	int32_t		backbone;		/* index into the table */
 	int32_t		n_fields;		/* F */
 	int32_t		dim;			/* d */
+	int32_t		x_width;		/* Fd */
+	int32_t		side_width;		/* of the block before the tower's output in head.weight */
 	int32_t		n_layers;		/* L */
 	int32_t		width[MML_MAX_LAYERS + 1];	/* width[0] enters the tower, width[l + 1] = out of layer l */
 	int32_t		rank[MML_MAX_LAYERS];	/* r of layer l */
@@ -89,6 +83,12 @@ typedef struct mml_shape
 	int32_t		has_gate_domain;
 	int32_t		has_gate_input;
 	int32_t		has_linear;
+	int32_t		cross_layers;
+	int32_t		attention_layers;
+	int32_t		attention_heads;
+	int32_t		attention_dim;
+	int32_t		n_cin;
+	int32_t		cin[MML_MAX_LAYERS];
 } mml_shape;
 
 /* Indexes into the tensor table; -1 = there is none. */
@@ -115,6 +115,7 @@ typedef struct mml_params
 	int32_t		down[MML_MAX_LAYERS];
 	int32_t		up[MML_MAX_LAYERS];
 	int32_t		expert_bias[MML_MAX_LAYERS];
+	int32_t		inner[2 * MML_MAX_LAYERS + 2];	/* of the interaction, as it likes */
 } mml_params;
 
 /* What a field is, for passes: plain data. */
@@ -131,7 +132,15 @@ typedef struct mml_layout
 
 extern void mml_layout_of(const mml_field *field, mml_layout *layout);
 
-/* Fills the shape.  `n_experts` 0: no experts, no gate. */
+#define MML_MAX_INPUTS (1 << 24)	/* of a tower */
+
+/* The part of a shape that the backbone has a say in; n_fields and dim are there. */
+extern void mml_shape_backbone(mml_shape *shape, const mml_config *config);
+
+/* Whether the backbone can take so many fields: MML_LIMIT when the tower's input would be too wide. */
+extern mml_status mml_shape_check(mml_host *host, const mml_config *config, int n_fields);
+
+/* Fills the shape, once checked.  `n_experts` 0: no experts, no gate. */
 extern void mml_shape_init(mml_shape *shape, const mml_config *config, int n_fields, int n_experts,
 						   bool has_gate_domain, bool has_gate_input);
 
@@ -219,12 +228,17 @@ typedef struct mml_net
 	float	  **moment_v;
 	const float *mean_embedding;	/* scoring: [d], the row of MML_DOMAIN_MEAN; may be NULL */
 	float		mean_linear;
+	float	   *scratch;		/* this participant's alone, for the interaction */
+	size_t		scratch_floats;
 } mml_net;
 
 /* Opens `params` where `arena` has them. */
 extern mml_status mml_net_open(mml_host *host, mml_net *net, const mml_params *params, const mml_arena *arena,
 							   const mml_data *data, double dropout);
 extern void mml_net_close(mml_net *net);
+
+/* What its interaction needs aside: floats of each participant. */
+extern size_t mml_scratch_floats(const mml_shape *shape);
 
 /* Consecutive rows of a batch that use the same experts. */
 typedef struct mml_segment
@@ -249,8 +263,11 @@ typedef struct mml_batch
 	float	   *label;			/* [B] */
 	float	   *weight;			/* [B] */
 	float	   *u;				/* [B, vector_words] vectors that are projected */
-	float	   *h[MML_MAX_LAYERS + 1];	/* [B, width[l]]; h[0] = x, the embeddings side by side */
-	float	   *dx;				/* [B, Fd] */
+	float	   *x;				/* [B, Fd] the embeddings side by side */
+	float	   *dx;
+	float	   *h[MML_MAX_LAYERS + 1];	/* [B, width[l]]; h[0] may be x itself */
+	float	   *dh0;			/* [B, width[0]] gradient at h[0]; is dx where h[0] is x */
+	float	   *side;			/* [B, side_width] */
 	float	   *base[MML_MAX_LAYERS];	/* [B, out] gradient at h_l W_l + c_l */
 	float	   *pre[MML_MAX_LAYERS];	/* [B, out] gradient before ReLU, where experts are at work */
 	float	   *t[MML_MAX_LAYERS];	/* [B, t_width] h_l down */
@@ -262,7 +279,7 @@ typedef struct mml_batch
 	float	   *logit;			/* [B] */
 	float	   *dlogit;			/* [B] gradient of the loss at the logit */
 	double	   *loss;			/* [B] weight x cross-entropy */
-	float	   *ones;			/* [B] 1: sums as products */
+	mml_inner	inner;			/* the interaction's */
 } mml_batch;
 
 /* How a pass weighs experts, and what it is for. */
@@ -308,6 +325,9 @@ extern mml_status mml_net_forward(const mml_net *net, const mml_pass *pass, mml_
 /* After it: loss, and the gradients of the same rows down to what pass->groups wants. */
 extern mml_status mml_net_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
 
+/* Its first part: embeddings and interaction, all that enters the tower or the logit beside it. */
+extern mml_status mml_inputs_forward(const mml_net *net, mml_batch *batch, size_t start, size_t n);
+
 /* ---- gather.c, tower.c, experts.c, gate.c: the parts of these passes ---- */
 
 extern void mml_gather(const mml_net *net, mml_batch *batch, size_t start, size_t n);
@@ -334,14 +354,17 @@ extern void mml_softmax(float *x, size_t n, size_t e);
 
 /* ---- jobs.c: gradients of the dense tensors ---- */
 
+struct mml_job;
+typedef void (*mml_job_function) (const mml_net *net, const mml_pass *pass, const mml_batch *batch,
+								  const struct mml_job *job, float *gradient);
+
 /*
  * The gradient of a part of a tensor, rows [first_row, + n_rows) and columns
  * [first_col, + n_cols): work of fixed size that any participant may do.
  */
 typedef struct mml_job
 {
-	void		(*run) (const mml_net *net, const mml_pass *pass, const mml_batch *batch,
-						const struct mml_job *job, float *gradient);
+	mml_job_function run;
 	int32_t		tensor;
 	int32_t		layer;
 	int32_t		field;			/* of projections */
@@ -351,6 +374,16 @@ typedef struct mml_job
 	uint64_t	first_col;
 	uint64_t	n_cols;
 } mml_job;
+
+/* A list that grows while jobs are planned. */
+typedef struct mml_job_list
+{
+	mml_host   *host;
+	const mml_net *net;
+	mml_job    *jobs;
+	size_t		held;
+	int			n;
+} mml_job_list;
 
 /* The jobs that a pass's groups need; the caller releases *jobs. */
 extern mml_status mml_jobs_plan(mml_host *host, const mml_net *net, const mml_pass *pass, mml_job **jobs, int *n_jobs);

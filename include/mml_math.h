@@ -175,6 +175,21 @@ extern void mml_axpy(size_t n, float alpha, const float *x, float *y);
 /* y: [n] = sums of the columns of a: [m,n], row by row; add = to what is there */
 extern void mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y);
 
+/* x[i] = e^x[i] within 2 units of the last place; 0 below -87 */
+extern void mml_exp(size_t n, float *x);
+
+/* Numbers that the columns of a small product are padded to. */
+#define MML_LANES 8
+#define MML_PADDED(n) (((size_t) (n) + MML_LANES - 1) / MML_LANES * MML_LANES)
+
+/*
+ * c [m, n] = a [m, k] b [k, n] for matrices so small that a call of BLAS costs
+ * more than the product: n a multiple of MML_LANES; element (i, j) of a is
+ * a[i * a_row + j * a_col], so a may be transposed.
+ */
+extern void mml_small_product(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
+							  const float *b, size_t ldb, float *c, size_t ldc);
+
 /* Sorts keys: [n] ascending (stable), carrying values: [n].  spare_...: [n] each.  Polls. */
 extern mml_status mml_sort(mml_host *host, uint64_t *keys, uint32_t *values,
 						   uint64_t *spare_keys, uint32_t *spare_values, size_t n);

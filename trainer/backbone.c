@@ -3,19 +3,27 @@
  */
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_backbones.h"
+
+/* What enters the tower, and what is added to its logit. */
+typedef struct backbone
+{
+	const char *name;
+	bool		has_linear;
+	const mml_interaction *interaction; /* NULL: h_0 = x and nothing beside the tower */
+} backbone;
 
 /* In the order of their numbers, which stored models hold: only append. */
-static const mml_backbone backbones[] = {
-	{.name = "mlp",.is_available = true},
-	{.name = "wdl",.is_available = true,.has_linear = true},
-	{.name = "deepfm",.has_linear = true},
-	{.name = "nfm",.has_linear = true},
-	{.name = "pnn"},
-	{.name = "dcn",.has_linear = true},
-	{.name = "autoint",.has_linear = true},
-	{.name = "xdeepfm",.has_linear = true},
-	{.name = "fibinet",.has_linear = true},
+static const backbone backbones[] = {
+	{.name = "mlp"},
+	{.name = "wdl",.has_linear = true},
+	{.name = "deepfm",.has_linear = true,.interaction = &mml_deepfm},
+	{.name = "nfm",.has_linear = true,.interaction = &mml_nfm},
+	{.name = "pnn",.interaction = &mml_product},
+	{.name = "dcn",.has_linear = true,.interaction = &mml_cross},
+	{.name = "autoint",.has_linear = true,.interaction = &mml_attention},
+	{.name = "xdeepfm",.has_linear = true,.interaction = &mml_cin},
+	{.name = "fibinet",.has_linear = true,.interaction = &mml_bilinear},
 };
 
 #define N_BACKBONES ((int) (sizeof(backbones) / sizeof(backbones[0])))
@@ -37,18 +45,6 @@ mml_backbone_name(int backbone)
 	return backbones[backbone].name;
 }
 
-bool
-mml_backbone_is_available(int backbone)
-{
-	return backbones[backbone].is_available;
-}
-
-const mml_backbone *
-mml_backbone_of(const mml_config *config)
-{
-	return &backbones[config->backbone];
-}
-
 int
 mml_backbone_find(const char *name)
 {
@@ -56,6 +52,70 @@ mml_backbone_find(const char *name)
 		if (strcmp(backbones[i].name, name) == 0)
 			return i;
 	return -1;
+}
+
+const mml_interaction *
+mml_interaction_of(const mml_shape *shape)
+{
+	return backbones[shape->backbone].interaction;
+}
+
+const char *
+mml_backbone_check(const mml_config *config)
+{
+	const mml_interaction *interaction = backbones[config->backbone].interaction;
+
+	return interaction == NULL || interaction->check == NULL ? NULL : interaction->check(config);
+}
+
+/* Inputs of the tower for F fields d wide. */
+static uint64_t
+h0_width(int backbone, uint64_t n_fields, uint64_t dim)
+{
+	const mml_interaction *interaction = backbones[backbone].interaction;
+
+	return interaction == NULL || interaction->h0_width == NULL ? n_fields * dim : interaction->h0_width(n_fields, dim);
+}
+
+mml_status
+mml_shape_check(mml_host *host, const mml_config *config, int n_fields)
+{
+	uint64_t	width = h0_width(config->backbone, (uint64_t) n_fields, (uint64_t) config->embedding_dim);
+
+	if (width <= MML_MAX_INPUTS)
+		return MML_OK;
+	(void) mml_fail(host, MML_LIMIT, "backbone \"%s\" cannot take so many features", backbones[config->backbone].name);
+	mml_fail_detail(host, "With %d features, \"embedding_dim\" %d, its tower would have %llu inputs; at most %d are possible.",
+					n_fields - 1, config->embedding_dim, (unsigned long long) width, MML_MAX_INPUTS);
+	mml_fail_hint(host, "Lower \"embedding_dim\", leave out features, or choose a backbone without pairs of features, such as \"wdl\".");
+	return MML_LIMIT;
+}
+
+void
+mml_shape_backbone(mml_shape *shape, const mml_config *config)
+{
+	const mml_interaction *interaction;
+
+	shape->backbone = config->backbone;
+	shape->has_linear = backbones[config->backbone].has_linear;
+	shape->cross_layers = config->cross_layers;
+	shape->attention_layers = config->attention_layers;
+	shape->attention_heads = config->attention_heads;
+	shape->attention_dim = config->attention_dim;
+	shape->n_cin = config->n_cin;
+	memcpy(shape->cin, config->cin, sizeof(shape->cin));
+	interaction = mml_interaction_of(shape);
+	shape->width[0] = (int32_t) h0_width(config->backbone, (uint64_t) shape->n_fields, (uint64_t) shape->dim);
+	if (interaction != NULL && interaction->side_width != NULL)
+		shape->side_width = interaction->side_width(shape);
+}
+
+size_t
+mml_scratch_floats(const mml_shape *shape)
+{
+	const mml_interaction *interaction = mml_interaction_of(shape);
+
+	return interaction == NULL || interaction->scratch == NULL ? 0 : interaction->scratch(shape);
 }
 
 void

@@ -190,8 +190,6 @@ mml_config_set_text(mml_host *host, mml_config *config, const mml_option *option
 	{
 		if (strcmp(option->choices[i], value) != 0)
 			continue;
-		if (option->choices == mml_backbone_names && !mml_backbone_is_available(i))
-			return mml_fail(host, MML_BAD_OPTION, "backbone \"%s\" is not available in this version", value);
 		memcpy(place_of(config, option), &i, sizeof(i));
 		return MML_OK;
 	}
@@ -232,7 +230,7 @@ mml_config_check(mml_host *host, const mml_config *config)
 		return mml_fail(host, MML_BAD_OPTION, "method \"backbone\" has no experts to serve");
 	if (config->serve == MML_SERVE_GATE && config->method != MML_MOE_MLORA)
 		return mml_fail(host, MML_BAD_OPTION, "method \"%s\" has no gate to serve", methods[config->method]);
-	problem = mml_backbone_of(config)->check == NULL ? NULL : mml_backbone_of(config)->check(config);
+	problem = mml_backbone_check(config);
 	if (problem != NULL)
 		return mml_fail(host, MML_BAD_OPTION, "%s", problem);
 	return MML_OK;

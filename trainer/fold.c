@@ -39,7 +39,8 @@ mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, si
 			add_bias_relu(out, h + b * out, tower->bias[l]);
 	}
 	for (size_t b = start; b < start + n; b++)
-		batch->logit[b] += mml_dot(last, batch->h[n_layers] + b * last, net->value[net->params->head]);
+		batch->logit[b] += mml_dot(last, batch->h[n_layers] + b * last,
+								   net->value[net->params->head] + net->shape.side_width);
 }
 
 /* ------------------------------------------------------------------- folds */

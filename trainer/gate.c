@@ -67,12 +67,12 @@ static void
 input_gate(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 {
 	size_t		e = (size_t) net->shape.n_experts;
-	size_t		width = (size_t) net->shape.n_fields * (size_t) net->shape.dim;
+	size_t		width = (size_t) net->shape.x_width;
 	float	   *g = batch->g + start * e;
 
 	for (size_t b = 0; b < n; b++)
 		memcpy(g + b * e, net->value[net->params->gate_input_bias], e * sizeof(float));
-	mml_gemm(false, false, n, e, width, 1.0f, batch->h[0] + start * width, width,
+	mml_gemm(false, false, n, e, width, 1.0f, batch->x + start * width, width,
 			 net->value[net->params->gate_input_weight], e, 1.0f, g, e);
 	mml_softmax(g, n, e);
 	for (size_t b = 0; b < n; b++, g += e)
@@ -101,7 +101,7 @@ void
 mml_gate_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n)
 {
 	size_t		e = (size_t) net->shape.n_experts;
-	size_t		width = (size_t) net->shape.n_fields * (size_t) net->shape.dim;
+	size_t		width = (size_t) net->shape.x_width;
 
 	for (size_t b = start; b < start + n; b++)
 	{

@@ -96,7 +96,7 @@ static void
 project_vectors(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 {
 	size_t		d = (size_t) net->shape.dim;
-	size_t		width = (size_t) net->shape.width[0];
+	size_t		width = (size_t) net->shape.x_width;
 	size_t		words = net->data->vector_words;
 
 	for (int f = 0; f < net->shape.n_fields; f++)
@@ -107,7 +107,7 @@ project_vectors(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 		if (projection < 0)
 			continue;
 		mml_gemm(false, false, n, d, layout->width, 1.0f, batch->u + start * words + layout->vector_start, words,
-				 net->value[projection], d, 0.0f, batch->h[0] + start * width + (size_t) f * d, width);
+				 net->value[projection], d, 0.0f, batch->x + start * width + (size_t) f * d, width);
 	}
 }
 
@@ -115,13 +115,13 @@ void
 mml_gather(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 {
 	size_t		d = (size_t) net->shape.dim;
-	size_t		width = (size_t) net->shape.width[0];
+	size_t		width = (size_t) net->shape.x_width;
 	float		bias = net->value[net->params->bias][0];
 
 	for (size_t b = start; b < start + n; b++)
 	{
 		const uint32_t *record = mml_data_record(net->data, batch->row[b]);
-		float	   *x = batch->h[0] + b * width;
+		float	   *x = batch->x + b * width;
 		float	   *u = batch->u + b * net->data->vector_words;
 		float		sum = 0.0f;
 

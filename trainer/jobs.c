@@ -5,21 +5,11 @@
  */
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_backbones.h"
 
 #define TILE_ROWS 64			/* most rows of a weight's gradient in one job */
 #define TILE_NUMBERS 65536		/* and about so many numbers: jobs are polled between, not within */
 #define SMALLEST_TILE 16
-
-/* A list that grows while jobs are planned. */
-typedef struct job_list
-{
-	mml_host   *host;
-	const mml_net *net;
-	mml_job    *jobs;
-	size_t		held;
-	int			n;
-} job_list;
 
 /* ------------------------------------------------------------ the products */
 
@@ -45,15 +35,18 @@ run_tower_bias(const mml_net *net, const mml_pass *pass, const mml_batch *batch,
 	mml_column_sums(batch->n, out, batch->base[job->layer], out, gradient);
 }
 
-/* grad head = h_L^T dlogit */
+/* grad head = [side, h_L]^T dlogit */
 static void
 run_head(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job, float *gradient)
 {
 	size_t		last = (size_t) net->shape.width[net->shape.n_layers];
+	size_t		side = (size_t) net->shape.side_width;
 
 	(void) pass;
 	(void) job;
-	mml_gemv(true, batch->n, last, 1.0f, batch->h[net->shape.n_layers], last, batch->dlogit, 0.0f, gradient);
+	if (side > 0)
+		mml_gemv(true, batch->n, side, 1.0f, batch->side, side, batch->dlogit, 0.0f, gradient);
+	mml_gemv(true, batch->n, last, 1.0f, batch->h[net->shape.n_layers], last, batch->dlogit, 0.0f, gradient + side);
 }
 
 /* grad b = sum dlogit */
@@ -72,7 +65,7 @@ run_projection(const mml_net *net, const mml_pass *pass, const mml_batch *batch,
 {
 	size_t		d = (size_t) net->shape.dim;
 	size_t		words = net->data->vector_words;
-	size_t		width = (size_t) net->shape.width[0];
+	size_t		width = (size_t) net->shape.x_width;
 
 	(void) pass;
 	mml_gemm(true, false, job->n_rows, d, batch->n, 1.0f,
@@ -184,10 +177,10 @@ static void
 run_gate_weight(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job, float *gradient)
 {
 	size_t		e = (size_t) net->shape.n_experts;
-	size_t		width = (size_t) net->shape.n_fields * (size_t) net->shape.dim;
+	size_t		width = (size_t) net->shape.x_width;
 
 	(void) pass;
-	mml_gemm(true, false, job->n_rows, e, batch->n, 1.0f, batch->h[0] + job->first_row, width,
+	mml_gemm(true, false, job->n_rows, e, batch->n, 1.0f, batch->x + job->first_row, width,
 			 batch->dg, e, 0.0f, gradient, e);
 }
 
@@ -204,12 +197,9 @@ run_gate_bias(const mml_net *net, const mml_pass *pass, const mml_batch *batch, 
 
 /* -------------------------------------------------------------------- plan */
 
-typedef void (*job_function) (const mml_net *net, const mml_pass *pass, const mml_batch *batch,
-							  const mml_job *job, float *gradient);
-
 /* One job for a whole tensor; change it before the next call. */
 static mml_status
-plan_whole(job_list *list, job_function run, int32_t tensor, mml_job **job)
+plan_job(mml_job_list *list, mml_job_function run, int32_t tensor, mml_job **job)
 {
 	const mml_tensor *of = &list->net->params->tensors[tensor];
 
@@ -227,18 +217,31 @@ plan_whole(job_list *list, job_function run, int32_t tensor, mml_job **job)
 	return MML_OK;
 }
 
-/* Jobs of some rows each. */
-static mml_status
-plan_tiles(job_list *list, job_function run, int32_t tensor)
+mml_status
+mml_plan_whole(mml_job_list *list, mml_job_function run, int32_t tensor)
+{
+	mml_job    *job;
+
+	return plan_job(list, run, tensor, &job);
+}
+
+mml_status
+mml_plan_tiles(mml_job_list *list, mml_job_function run, int32_t tensor)
+{
+	uint64_t	fitting = TILE_NUMBERS / list->net->params->tensors[tensor].cols;
+
+	return mml_plan_groups(list, run, tensor, MML_MAX(MML_MIN(fitting, TILE_ROWS), SMALLEST_TILE));
+}
+
+mml_status
+mml_plan_groups(mml_job_list *list, mml_job_function run, int32_t tensor, uint64_t tile)
 {
 	uint64_t	rows = list->net->params->tensors[tensor].rows;
-	uint64_t	fitting = TILE_NUMBERS / list->net->params->tensors[tensor].cols;
-	uint64_t	tile = MML_MAX(MML_MIN(fitting, TILE_ROWS), SMALLEST_TILE);
 	mml_job    *job;
 
 	for (uint64_t first = 0; first < rows; first += tile)
 	{
-		MML_TRY(plan_whole(list, run, tensor, &job));
+		MML_TRY(plan_job(list, run, tensor, &job));
 		job->first_row = first;
 		job->n_rows = MML_MIN(rows - first, tile);
 	}
@@ -246,41 +249,41 @@ plan_tiles(job_list *list, job_function run, int32_t tensor)
 }
 
 static mml_status
-plan_base(job_list *list)
+plan_base(mml_job_list *list)
 {
 	const mml_net *net = list->net;
-	mml_job    *job;
+	const mml_interaction *interaction = mml_interaction_of(&net->shape);
 
 	for (int l = 0; l < net->shape.n_layers; l++)
 	{
-		MML_TRY(plan_tiles(list, run_weight, net->params->weight[l]));
-		MML_TRY(plan_whole(list, run_tower_bias, net->params->tower_bias[l], &job));
+		MML_TRY(mml_plan_tiles(list, run_weight, net->params->weight[l]));
+		MML_TRY(mml_plan_whole(list, run_tower_bias, net->params->tower_bias[l]));
 	}
-	MML_TRY(plan_whole(list, run_head, net->params->head, &job));
-	MML_TRY(plan_whole(list, run_bias, net->params->bias, &job));
+	MML_TRY(mml_plan_whole(list, run_head, net->params->head));
+	MML_TRY(mml_plan_whole(list, run_bias, net->params->bias));
 	for (int f = 0; f < net->shape.n_fields; f++)
 		if (net->params->of_field[f].projection >= 0)
-			MML_TRY(plan_tiles(list, run_projection, net->params->of_field[f].projection));
-	return MML_OK;
+			MML_TRY(mml_plan_tiles(list, run_projection, net->params->of_field[f].projection));
+	return interaction == NULL || interaction->plan == NULL ? MML_OK : interaction->plan(list);
 }
 
 /* The parts of `n_experts` experts from `first` on, of one layer. */
 static mml_status
-plan_segment(job_list *list, int l, int32_t first, int32_t n_experts)
+plan_segment(mml_job_list *list, int l, int32_t first, int32_t n_experts)
 {
 	const mml_net *net = list->net;
 	uint64_t	r = (uint64_t) net->shape.rank[l];
 	mml_job    *job;
 
-	MML_TRY(plan_whole(list, run_down, net->params->down[l], &job));
+	MML_TRY(plan_job(list, run_down, net->params->down[l], &job));
 	job->expert = first;
 	job->first_col = (uint64_t) first * r;
 	job->n_cols = (uint64_t) n_experts * r;
-	MML_TRY(plan_whole(list, run_up, net->params->up[l], &job));
+	MML_TRY(plan_job(list, run_up, net->params->up[l], &job));
 	job->expert = first;
 	job->first_row = (uint64_t) first * r;
 	job->n_rows = (uint64_t) n_experts * r;
-	MML_TRY(plan_whole(list, run_expert_bias, net->params->expert_bias[l], &job));
+	MML_TRY(plan_job(list, run_expert_bias, net->params->expert_bias[l], &job));
 	job->expert = first;
 	job->first_row = (uint64_t) first;
 	job->n_rows = (uint64_t) n_experts;
@@ -288,10 +291,9 @@ plan_segment(job_list *list, int l, int32_t first, int32_t n_experts)
 }
 
 static mml_status
-plan_experts(job_list *list, const mml_pass *pass)
+plan_experts(mml_job_list *list, const mml_pass *pass)
 {
 	const mml_net *net = list->net;
-	mml_job    *job;
 
 	for (int l = 0; l < net->shape.n_layers; l++)
 	{
@@ -304,30 +306,29 @@ plan_experts(job_list *list, const mml_pass *pass)
 		}
 		else
 		{
-			MML_TRY(plan_tiles(list, run_down, net->params->down[l]));
-			MML_TRY(plan_tiles(list, run_up, net->params->up[l]));
-			MML_TRY(plan_whole(list, run_expert_bias, net->params->expert_bias[l], &job));
+			MML_TRY(mml_plan_tiles(list, run_down, net->params->down[l]));
+			MML_TRY(mml_plan_tiles(list, run_up, net->params->up[l]));
+			MML_TRY(mml_plan_whole(list, run_expert_bias, net->params->expert_bias[l]));
 		}
 	}
 	return MML_OK;
 }
 
 static mml_status
-plan_gate(job_list *list, const mml_pass *pass)
+plan_gate(mml_job_list *list, const mml_pass *pass)
 {
 	const mml_net *net = list->net;
-	mml_job    *job;
 
 	if (pass->gate == MML_GATE_DOMAIN)
-		return plan_whole(list, run_gate_domain, net->params->gate_domain, &job);
-	MML_TRY(plan_tiles(list, run_gate_weight, net->params->gate_input_weight));
-	return plan_whole(list, run_gate_bias, net->params->gate_input_bias, &job);
+		return mml_plan_whole(list, run_gate_domain, net->params->gate_domain);
+	MML_TRY(mml_plan_tiles(list, run_gate_weight, net->params->gate_input_weight));
+	return mml_plan_whole(list, run_gate_bias, net->params->gate_input_bias);
 }
 
 mml_status
 mml_jobs_plan(mml_host *host, const mml_net *net, const mml_pass *pass, mml_job **jobs, int *n_jobs)
 {
-	job_list	list = {.host = host,.net = net};
+	mml_job_list list = {.host = host,.net = net};
 	mml_status	status = MML_OK;
 
 	if (pass->groups & MML_GROUP_BASE)

@@ -84,6 +84,58 @@ mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y)
 	}
 }
 
+/* Rows of a at a time: so many sums stay in registers. */
+#define SMALL_ROWS 4
+
+/* ROWS rows and one group of lanes of the product. */
+#define SMALL_TILE(ROWS) \
+	do { \
+		float		sums[ROWS][MML_LANES] = {{0}}; \
+		for (size_t p = 0; p < k; p++) \
+			for (size_t r = 0; r < (ROWS); r++) \
+				for (size_t j = 0; j < MML_LANES; j++) \
+					sums[r][j] += a[(i + r) * a_row + p * a_col] * b[p * ldb + at + j]; \
+		for (size_t r = 0; r < (ROWS); r++) \
+			memcpy(c + (i + r) * ldc + at, sums[r], sizeof(sums[r])); \
+	} while (0)
+
+MML_VECTORIZED void
+mml_small_product(size_t m, size_t n, size_t k, const float *restrict a, size_t a_row, size_t a_col,
+				  const float *restrict b, size_t ldb, float *restrict c, size_t ldc)
+{
+	for (size_t at = 0; at < n; at += MML_LANES)
+	{
+		size_t		i = 0;
+
+		for (; i + SMALL_ROWS <= m; i += SMALL_ROWS)
+			SMALL_TILE(SMALL_ROWS);
+		for (; i < m; i++)
+			SMALL_TILE(1);
+	}
+}
+
+/*
+ * e^x = 2^k e^r, k = round(x / ln 2), |r| <= ln 2 / 2; e^r by its Taylor
+ * polynomial of degree 7.
+ */
+MML_VECTORIZED void
+mml_exp(size_t n, float *x)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		float		y = x[i] < -87.0f ? -87.0f : x[i] > 88.0f ? 88.0f : x[i];
+		int32_t		k = (int32_t) (y * 1.44269504f + (y < 0.0f ? -0.5f : 0.5f));
+		float		r = (y - (float) k * 0.693359375f) + (float) k * 2.12194440e-4f;
+		float		p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 +
+										 r * (1.0f / 720 + r * (1.0f / 5040)))))));
+		int32_t		bits = (k + 127) << 23;
+		float		power;
+
+		memcpy(&power, &bits, sizeof(power));
+		x[i] = x[i] < -87.0f ? 0.0f : p * power;
+	}
+}
+
 uint64_t
 mml_order_of_double(double x)
 {

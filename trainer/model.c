@@ -33,6 +33,7 @@ mml_model_shape(mml_model *model, int n_experts, bool has_gate)
 {
 	mml_shape	shape;
 
+	MML_TRY(mml_shape_check(model->host, &model->config, model->n_fields));
 	MML_TRY(MML_NEW(model->host, model->layout, (size_t) model->n_fields));
 	for (int f = 0; f < model->n_fields; f++)
 		mml_layout_of(&model->fields[f], &model->layout[f]);

@@ -4,9 +4,17 @@
  */
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_backbones.h"
 
 /* -------------------------------------------------------------------- open */
+
+/* What the interaction needs aside: as much as is good, or as it must have. */
+static mml_status
+take_scratch(mml_net *net)
+{
+	net->scratch_floats = mml_scratch_floats(&net->shape);
+	return net->scratch_floats == 0 ? MML_OK : MML_NEW(net->host, net->scratch, net->scratch_floats);
+}
 
 mml_status
 mml_net_open(mml_host *host, mml_net *net, const mml_params *params, const mml_arena *arena,
@@ -22,6 +30,7 @@ mml_net_open(mml_host *host, mml_net *net, const mml_params *params, const mml_a
 	net->dropout = dropout;
 	/* one piece of memory for the four lists */
 	MML_TRY(MML_NEW(host, net->value, 4 * n));
+	MML_TRY(take_scratch(net));
 	net->gradient = net->value + n;
 	net->moment_m = net->gradient + n;
 	net->moment_v = net->moment_m + n;
@@ -38,21 +47,18 @@ mml_net_open(mml_host *host, mml_net *net, const mml_params *params, const mml_a
 void
 mml_net_close(mml_net *net)
 {
+	if (net->host == NULL)
+		return;					/* never opened */
 	mml_release(net->host, net->value);
+	mml_release(net->host, net->scratch);
 	net->value = NULL;
+	net->scratch = NULL;
 }
 
 /* ------------------------------------------------------------------- batch */
 
-/* Cuts pieces off a stretch of memory; without memory it only counts. */
-typedef struct carver
-{
-	char	   *memory;
-	size_t		used;
-} carver;
-
-static void *
-cut(carver *from, size_t n, size_t size)
+void *
+mml_cut(mml_carver *from, size_t n, size_t size)
 {
 	void	   *piece = from->memory == NULL ? NULL : from->memory + from->used;
 
@@ -61,7 +67,7 @@ cut(carver *from, size_t n, size_t size)
 }
 
 static void
-carve_experts(carver *from, const mml_shape *shape, size_t capacity, uint32_t modes, bool has_backward, mml_batch *batch)
+carve_experts(mml_carver *from, const mml_shape *shape, size_t capacity, uint32_t modes, bool has_backward, mml_batch *batch)
 {
 	bool		has_gate = (modes & MML_MODE_BIT(MML_MODE_GATE)) != 0;
 	size_t		experts = has_gate ? (size_t) shape->n_experts :
@@ -72,17 +78,17 @@ carve_experts(carver *from, const mml_shape *shape, size_t capacity, uint32_t mo
 		size_t		width = experts * (size_t) shape->rank[l];
 
 		batch->t_width[l] = width;
-		batch->t[l] = cut(from, capacity * width, sizeof(float));
-		batch->tw[l] = has_gate ? cut(from, capacity * width, sizeof(float)) : NULL;
+		batch->t[l] = mml_cut(from, capacity * width, sizeof(float));
+		batch->tw[l] = has_gate ? mml_cut(from, capacity * width, sizeof(float)) : NULL;
 		if (!has_backward)
 			continue;
-		batch->dt[l] = cut(from, capacity * width, sizeof(float));
-		batch->pre[l] = cut(from, capacity * (size_t) shape->width[l + 1], sizeof(float));
+		batch->dt[l] = mml_cut(from, capacity * width, sizeof(float));
+		batch->pre[l] = mml_cut(from, capacity * (size_t) shape->width[l + 1], sizeof(float));
 	}
 	if (has_gate)
 	{
-		batch->g = cut(from, capacity * experts, sizeof(float));
-		batch->dg = has_backward ? cut(from, capacity * experts, sizeof(float)) : NULL;
+		batch->g = mml_cut(from, capacity * experts, sizeof(float));
+		batch->dg = has_backward ? mml_cut(from, capacity * experts, sizeof(float)) : NULL;
 	}
 }
 
@@ -90,26 +96,32 @@ static size_t
 carve(const mml_shape *shape, uint32_t vector_words, size_t capacity, uint32_t modes, bool has_backward,
 	  void *memory, mml_batch *batch)
 {
-	carver		from = {.memory = memory};
+	mml_carver	from = {.memory = memory};
+	const mml_interaction *interaction = mml_interaction_of(shape);
+	bool		is_x = interaction == NULL || interaction->h0_width == NULL;
 
 	memset(batch, 0, sizeof(*batch));
 	batch->capacity = capacity;
-	batch->domain = cut(&from, capacity, sizeof(uint32_t));
-	batch->label = cut(&from, capacity, sizeof(float));
-	batch->weight = cut(&from, capacity, sizeof(float));
-	batch->logit = cut(&from, capacity, sizeof(float));
-	batch->u = cut(&from, capacity * vector_words, sizeof(float));
-	for (int l = 0; l <= shape->n_layers; l++)
-		batch->h[l] = cut(&from, capacity * (size_t) shape->width[l], sizeof(float));
+	batch->domain = mml_cut(&from, capacity, sizeof(uint32_t));
+	batch->label = mml_cut(&from, capacity, sizeof(float));
+	batch->weight = mml_cut(&from, capacity, sizeof(float));
+	batch->logit = mml_cut(&from, capacity, sizeof(float));
+	batch->u = mml_cut(&from, capacity * vector_words, sizeof(float));
+	batch->x = mml_cut(&from, capacity * (size_t) shape->x_width, sizeof(float));
+	batch->h[0] = is_x ? batch->x : mml_cut(&from, capacity * (size_t) shape->width[0], sizeof(float));
+	for (int l = 1; l <= shape->n_layers; l++)
+		batch->h[l] = mml_cut(&from, capacity * (size_t) shape->width[l], sizeof(float));
 	if (has_backward)
 	{
-		batch->dlogit = cut(&from, capacity, sizeof(float));
-		batch->loss = cut(&from, capacity, sizeof(double));
-		batch->ones = cut(&from, capacity, sizeof(float));
-		batch->dx = cut(&from, capacity * (size_t) shape->width[0], sizeof(float));
+		batch->dlogit = mml_cut(&from, capacity, sizeof(float));
+		batch->loss = mml_cut(&from, capacity, sizeof(double));
+		batch->dx = mml_cut(&from, capacity * (size_t) shape->x_width, sizeof(float));
+		batch->dh0 = is_x ? batch->dx : mml_cut(&from, capacity * (size_t) shape->width[0], sizeof(float));
 		for (int l = 0; l < shape->n_layers; l++)
-			batch->base[l] = cut(&from, capacity * (size_t) shape->width[l + 1], sizeof(float));
+			batch->base[l] = mml_cut(&from, capacity * (size_t) shape->width[l + 1], sizeof(float));
 	}
+	if (interaction != NULL && interaction->carve != NULL)
+		interaction->carve(&from, shape, capacity, has_backward, batch);
 	if (modes & ~MML_MODE_BIT(MML_MODE_BACKBONE))
 		carve_experts(&from, shape, capacity, modes, has_backward, batch);
 	return from.used;
@@ -162,9 +174,48 @@ mml_group_by_domain(const mml_data *data, uint32_t *rows, size_t n, uint32_t *co
 /* ------------------------------------------------------------------ passes */
 
 mml_status
+mml_inputs_forward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
+{
+	const mml_interaction *interaction = mml_interaction_of(&net->shape);
+	size_t		side = (size_t) net->shape.side_width;
+
+	mml_gather(net, batch, start, n);
+	if (interaction == NULL)
+		return MML_OK;
+	MML_TRY(interaction->forward(net, batch, start, n));
+	if (side > 0)
+		mml_gemv(false, n, side, 1.0f, batch->side + start * side, side, net->value[net->params->head], 1.0f,
+				 batch->logit + start);
+	return MML_OK;
+}
+
+/* dh0, dlogit -> dx */
+static mml_status
+inputs_backward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
+{
+	const mml_interaction *interaction = mml_interaction_of(&net->shape);
+	size_t		width = (size_t) net->shape.x_width;
+
+	if (interaction == NULL)
+		return MML_OK;
+	if (batch->dh0 != batch->dx)
+		memset(batch->dx + start * width, 0, n * width * sizeof(float));
+	return interaction->backward(net, batch, start, n);
+}
+
+void
+mml_side_backward(const mml_net *net, const mml_batch *batch, size_t row, float *dside)
+{
+	const float *head = net->value[net->params->head];
+
+	for (int32_t j = 0; j < net->shape.side_width; j++)
+		dside[j] = batch->dlogit[row] * head[j];
+}
+
+mml_status
 mml_net_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n)
 {
-	mml_gather(net, batch, start, n);
+	MML_TRY(mml_inputs_forward(net, batch, start, n));
 	if (pass->mode == MML_MODE_GATE)
 		mml_gate_forward(net, pass, batch, start, n);
 	return mml_tower_forward(net, pass, batch, start, n);
@@ -184,7 +235,6 @@ loss_backward(mml_batch *batch, size_t start, size_t n)
 
 		batch->loss[b] = w * mml_bce(z, y);
 		batch->dlogit[b] = (float) (w * share * (mml_sigmoid(z) - y));
-		batch->ones[b] = 1.0f;
 	}
 }
 
@@ -197,6 +247,8 @@ mml_net_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, siz
 	if (pass->mode == MML_MODE_GATE)
 		memset(batch->dg + start * e, 0, n * e * sizeof(float));
 	MML_TRY(mml_tower_backward(net, pass, batch, start, n));
+	if (pass->groups & (MML_GROUP_TABLE | MML_GROUP_BASE))
+		MML_TRY(inputs_backward(net, batch, start, n));
 	if (pass->mode == MML_MODE_GATE && (pass->groups & MML_GROUP_GATE))
 		mml_gate_backward(net, pass, batch, start, n);
 	return MML_OK;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_backbones.h"
 
 #define INIT_POLL 65536			/* numbers between two polls */
 
@@ -29,7 +29,8 @@ mml_shape_init(mml_shape *shape, const mml_config *config, int n_fields, int n_e
 	shape->n_fields = n_fields;
 	shape->dim = config->embedding_dim;
 	shape->n_layers = config->n_hidden;
-	shape->width[0] = n_fields * config->embedding_dim;
+	shape->x_width = n_fields * config->embedding_dim;
+	mml_shape_backbone(shape, config);
 	for (int l = 0; l < config->n_hidden; l++)
 	{
 		shape->width[l + 1] = config->hidden[l];
@@ -39,7 +40,6 @@ mml_shape_init(mml_shape *shape, const mml_config *config, int n_fields, int n_e
 	shape->per_domain = config->experts_per_domain;
 	shape->has_gate_domain = n_experts > 0 && has_gate_domain;
 	shape->has_gate_input = n_experts > 0 && has_gate_input;
-	shape->has_linear = mml_backbone_of(config)->has_linear;
 }
 
 void
@@ -76,17 +76,30 @@ declare(mml_params *params, const char *name, mml_group group, uint64_t rows, ui
 
 /* One whose name holds a layer's number where %d stands. */
 static int32_t
-declare_layer(mml_params *params, const char *format_before, int layer, const char *format_after, mml_group group,
+declare_layer(mml_params *params, const char *before, int layer, const char *after, mml_group group,
 			  uint64_t rows, uint64_t cols, mml_init_kind init, mml_part part)
 {
 	char		name[48];
 	int32_t		index;
 
-	mml_format(name, sizeof(name), "%s%d%s", format_before, layer, format_after);
+	mml_format(name, sizeof(name), "%s%d%s", before, layer, after);
 	index = declare(params, name, group, rows, cols, init);
 	params->tensors[index].layer = layer;
 	params->tensors[index].part = part;
 	return index;
+}
+
+int32_t
+mml_declare(mml_params *params, const char *name, uint64_t rows, uint64_t cols, mml_init_kind init)
+{
+	return declare(params, name, MML_GROUP_BASE, rows, cols, init);
+}
+
+int32_t
+mml_declare_layer(mml_params *params, const char *before, int layer, const char *after,
+				  uint64_t rows, uint64_t cols, mml_init_kind init)
+{
+	return declare_layer(params, before, layer, after, MML_GROUP_BASE, rows, cols, init, MML_PART_WHOLE);
 }
 
 static void
@@ -130,7 +143,8 @@ declare_tower(mml_params *params)
 		params->tower_bias[l] = declare_layer(params, "tower.", l, ".bias", MML_GROUP_BASE, 1, out,
 											  MML_INIT_ZERO, MML_PART_WHOLE);
 	}
-	params->head = declare(params, "head.weight", MML_GROUP_BASE, (uint64_t) shape->width[shape->n_layers], 1,
+	params->head = declare(params, "head.weight", MML_GROUP_BASE,
+						   (uint64_t) shape->side_width + (uint64_t) shape->width[shape->n_layers], 1,
 						   MML_INIT_GLOROT_NORMAL);
 }
 
@@ -166,7 +180,7 @@ declare_gate(mml_params *params)
 									  MML_INIT_GATE);
 	if (shape->has_gate_input)
 	{
-		uint64_t	width = (uint64_t) shape->n_fields * (uint64_t) shape->dim;
+		uint64_t	width = (uint64_t) shape->x_width;
 
 		params->gate_input_weight = declare(params, "gate.input.weight", MML_GROUP_GATE, width, e, MML_INIT_ZERO);
 		params->gate_input_bias = declare(params, "gate.input.bias", MML_GROUP_GATE, 1, e, MML_INIT_ZERO);
@@ -176,7 +190,9 @@ declare_gate(mml_params *params)
 mml_status
 mml_params_declare(mml_host *host, const mml_shape *shape, const mml_layout *layout, mml_params **params)
 {
-	size_t		most = (size_t) shape->n_fields * 2 + (size_t) shape->n_layers * 5 + 8;
+	const mml_interaction *interaction = mml_interaction_of(shape);
+	size_t		most = (size_t) shape->n_fields * 2 + (size_t) shape->n_layers * 5 + 8 +
+		sizeof((*params)->inner) / sizeof((*params)->inner[0]);
 	mml_status	status;
 
 	MML_TRY(MML_NEW(host, *params, 1));
@@ -195,6 +211,8 @@ mml_params_declare(mml_host *host, const mml_shape *shape, const mml_layout *lay
 		declare_field(*params, f, &layout[f]);
 	(*params)->bias = declare(*params, "bias", MML_GROUP_BASE, 1, 1, MML_INIT_ZERO);
 	declare_tower(*params);
+	if (interaction != NULL && interaction->declare != NULL)
+		interaction->declare(*params);
 	if (shape->n_experts > 0)
 	{
 		declare_experts(*params);
@@ -258,19 +276,34 @@ typedef struct fill
 	mml_host   *host;
 	uint64_t	stream;
 	double		scale;
-	bool		is_uniform;
+	double		(*draw) (uint64_t stream, uint64_t n);
 	uint64_t	done;
 } fill;
+
+/* Uniform in [-1, 1). */
+static double
+draw_uniform(uint64_t stream, uint64_t n)
+{
+	return 2.0 * mml_uniform(stream, n) - 1.0;
+}
+
+/* Normal, drawn again where it is more than 2 away. */
+static double
+draw_truncated(uint64_t stream, uint64_t n)
+{
+	double		x = mml_normal(stream, n);
+
+	for (uint64_t again = 1; fabs(x) > 2.0; again++)
+		x = mml_normal(mml_combine(stream, again), n);
+	return x;
+}
 
 static mml_status
 fill_numbers(fill *at, float *values, uint64_t first, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
 	{
-		double		x = at->is_uniform ? 2.0 * mml_uniform(at->stream, first + i) - 1.0 :
-			mml_normal(at->stream, first + i);
-
-		values[i] = (float) (x * at->scale);
+		values[i] = (float) (at->draw(at->stream, first + i) * at->scale);
 		if (++at->done % INIT_POLL == 0)
 			MML_TRY(mml_poll(at->host));
 	}
@@ -284,7 +317,7 @@ fill_downs(fill *at, const mml_shape *shape, const mml_tensor *tensor, float *va
 	uint64_t	r = (uint64_t) shape->rank[tensor->layer];
 	uint64_t	stream = at->stream;
 
-	at->is_uniform = true;
+	at->draw = draw_uniform;
 	at->scale = sqrt(6.0 / (double) (tensor->rows + r));
 	for (uint64_t e = 0; e < (uint64_t) shape->n_experts; e++)
 	{
@@ -317,7 +350,7 @@ initialize_tensor(fill *at, const mml_shape *shape, const mml_tensor *tensor, fl
 	uint64_t	n = tensor->rows * tensor->cols;
 	uint64_t	skipped = MML_MIN((uint64_t) tensor->reserved_rows, tensor->rows) * tensor->cols;
 
-	at->is_uniform = false;
+	at->draw = mml_normal;
 	switch (tensor->init)
 	{
 		case MML_INIT_EMBEDDING:
@@ -330,7 +363,18 @@ initialize_tensor(fill *at, const mml_shape *shape, const mml_tensor *tensor, fl
 			at->scale = sqrt(2.0 / (double) (tensor->rows + tensor->cols));
 			break;
 		case MML_INIT_GLOROT_UNIFORM:
-			return fill_downs(at, shape, tensor, values);
+			if (tensor->part == MML_PART_DOWN)
+				return fill_downs(at, shape, tensor, values);
+			at->draw = draw_uniform;
+			at->scale = sqrt(6.0 / (double) (tensor->rows + tensor->cols));
+			break;
+		case MML_INIT_GLOROT_SQUARES:
+			at->scale = sqrt(2.0 / (double) (tensor->cols + tensor->cols));
+			break;
+		case MML_INIT_TRUNCATED:
+			at->draw = draw_truncated;
+			at->scale = 0.05;
+			break;
 		case MML_INIT_GATE:
 			fill_gate(shape, tensor, values, own_share);
 			return MML_OK;
@@ -386,12 +430,37 @@ parse_expert(const char *name, int64_t *expert, char *physical, size_t size)
 	return true;
 }
 
-/* Cuts expert e's part out of the view of a whole tensor. */
+/* "attention.<l>.query" and so on: which of the four, and the name of the tensor that holds them. */
+static bool
+parse_projection(const char *name, int64_t *place, char *physical, size_t size)
+{
+	static const char *const parts[] = {".query", ".key", ".value", ".residual"};
+	size_t		length = strlen(name);
+
+	for (*place = 0; *place < 4; (*place)++)
+	{
+		size_t		part = strlen(parts[*place]);
+
+		if (strncmp(name, "attention.", 10) != 0 || length <= part || strcmp(name + length - part, parts[*place]) != 0)
+			continue;
+		mml_copy_text(physical, size, name, length - part);
+		return true;
+	}
+	return false;
+}
+
+/* Cuts expert e's part, or one of the four projections, out of the view of a whole tensor. */
 static bool
 narrow(const mml_shape *shape, const mml_tensor *tensor, int64_t e, mml_tensor_view *view)
 {
 	size_t		r;
 
+	if (tensor->part == MML_PART_PROJECTIONS)
+	{
+		view->cols /= 4;
+		view->values += (size_t) e * view->cols;
+		return true;
+	}
 	if (e < 0 || e >= shape->n_experts || tensor->layer < 0)
 		return false;
 	r = (size_t) shape->rank[tensor->layer];
@@ -419,22 +488,23 @@ mml_params_view(const mml_params *params, const mml_arena *arena, const mml_fiel
 				const char *name, bool is_gradient, mml_tensor_view *view)
 {
 	char		physical[64];
-	int64_t		expert = -1;
-	bool		is_expert = parse_expert(name, &expert, physical, sizeof(physical));
+	int64_t		part = -1;
+	bool		is_part = parse_expert(name, &part, physical, sizeof(physical)) ||
+		parse_projection(name, &part, physical, sizeof(physical));
 
 	for (int32_t i = 0; i < params->n_tensors; i++)
 	{
 		const mml_tensor *tensor = &params->tensors[i];
 
-		if (!is_named(tensor, fields, is_expert ? physical : name))
+		if (!is_named(tensor, fields, is_part ? physical : name))
 			continue;
-		if (!is_expert && tensor->part != MML_PART_WHOLE)
+		if (is_part == (tensor->part == MML_PART_WHOLE))
 			return false;
 		view->values = mml_arena_at(arena, is_gradient ? tensor->gradient : tensor->value);
 		view->rows = tensor->rows;
 		view->cols = tensor->cols;
 		view->stride = tensor->cols;
-		return !is_expert || narrow(&params->shape, tensor, expert, view);
+		return !is_part || narrow(&params->shape, tensor, part, view);
 	}
 	return false;
 }

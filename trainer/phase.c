@@ -109,52 +109,27 @@ copy_for(mml_member *member, const mml_phase_plan *plan, mml_copy what)
 
 /* ---------------------------------------------------------------- evaluate */
 
-/* A batch of rows of the memory that belongs to this participant; all windows are of one size. */
-static void
-open_window(const mml_member *member, const mml_batch *batch, mml_batch *window)
-{
-	const mml_shape *shape = &member->net.shape;
-	size_t		n = batch->capacity / MML_SLICES;
-	size_t		start = n * (size_t) member->team.rank;
-
-	*window = *batch;
-	window->capacity = n;
-	window->domain += start;
-	window->label += start;
-	window->weight += start;
-	window->logit += start;
-	window->u += start * member->data.vector_words;
-	for (int l = 0; l <= shape->n_layers; l++)
-		window->h[l] += start * (size_t) shape->width[l];
-	for (int l = 0; l < shape->n_layers; l++)
-	{
-		if (window->t[l] != NULL)
-			window->t[l] += start * window->t_width[l];
-		if (window->tw[l] != NULL)
-			window->tw[l] += start * window->t_width[l];
-	}
-	if (window->g != NULL)
-		window->g += start * (size_t) shape->n_experts;
-}
-
-/* Logits of this participant's share of rows: [n]. */
+/* Logits of this participant's share of rows: [n].  Each works in a part of the batch's memory of its own. */
 static mml_status
 score_rows(mml_member *member, const mml_pass *pass, const uint32_t *rows, size_t n, float *logits)
 {
-	mml_batch	window;
+	mml_batch	batch = member->batch;
+	size_t		capacity = batch.capacity / MML_SLICES;
+	size_t		start = capacity * (size_t) member->team.rank;
 	size_t		block = 0;
 
 	if (member->team.rank >= MML_SLICES)
 		return MML_OK;
-	open_window(member, &member->batch, &window);
-	for (size_t at = 0; at < n; at += window.capacity, block++)
+	batch.row = member->spare;
+	for (size_t at = 0; at < n; at += capacity, block++)
 	{
+		size_t		n_rows = MML_MIN(n - at, capacity);
+
 		if (block % (size_t) MML_MIN(member->team.size, MML_SLICES) != (size_t) member->team.rank)
 			continue;
-		window.row = rows + at;
-		window.n = MML_MIN(n - at, window.capacity);
-		MML_TRY(mml_net_forward(&member->net, pass, &window, 0, window.n));
-		memcpy(logits + at, window.logit, window.n * sizeof(float));
+		memcpy(member->spare + start, rows + at, n_rows * sizeof(uint32_t));
+		MML_TRY(mml_net_forward(&member->net, pass, &batch, start, n_rows));
+		memcpy(logits + at, batch.logit + start, n_rows * sizeof(float));
 	}
 	return MML_OK;
 }

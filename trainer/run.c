@@ -65,7 +65,7 @@ check_memory(const mml_run *run)
 	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true);
 	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE);
 	uint64_t	tables = bytes_needed(run, MML_GROUP_TABLE);
-	uint64_t	base = bytes_needed(run, MML_GROUP_BASE) + batch;
+	uint64_t	base = bytes_needed(run, MML_GROUP_BASE) + batch + mml_scratch_floats(&run->params->shape) * sizeof(float);
 	uint64_t	needed = host->memory_used + experts + tables + base + (uint64_t) (run->n_train * 8 + run->n_valid * 36);
 	char		part[96] = "";
 
@@ -144,6 +144,7 @@ share_all(mml_run *run)
 	const mml_shape *shape;
 	size_t		batch_bytes;
 
+	MML_TRY(mml_shape_check(run->host, &run->config, run->rows->n_fields));
 	MML_TRY(share_layout(run));
 	{
 		mml_shape	wanted;
@@ -304,7 +305,7 @@ mml_run_leave(mml_member *member)
 	mml_release(host, member->data.row_page);
 	mml_release(host, member->data.vector_page);
 	mml_release(host, member->data.item_page);
-	mml_release(host, member->net.value);
+	mml_net_close(&member->net);
 	mml_release(host, member->own_memory);
 	mml_release(host, member->counts);
 	mml_release(host, member->spare);

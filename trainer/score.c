@@ -130,7 +130,7 @@ mml_scorer_free(mml_scorer *scorer)
 	mml_release(host, scorer->data.row_page);
 	mml_release(host, scorer->data.vector_page);
 	mml_release(host, scorer->data.item_page);
-	mml_release(host, scorer->net.value);
+	mml_net_close(&scorer->net);
 	mml_release(host, scorer->memory);
 	mml_release(host, scorer->index);
 	mml_release(host, scorer->spare);
@@ -238,8 +238,9 @@ mml_score_logits(mml_scorer *scorer, float *logits)
 	batch->n = n;
 	if (scorer->is_folded)
 	{
-		mml_gather(&scorer->net, batch, 0, n);
-		status = run_towers(scorer, n);
+		status = mml_inputs_forward(&scorer->net, batch, 0, n);
+		if (status == MML_OK)
+			status = run_towers(scorer, n);
 	}
 	else
 		status = mml_net_forward(&scorer->net, &scorer->pass, batch, 0, n);

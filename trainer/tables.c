@@ -185,7 +185,7 @@ mml_tables_visit(mml_host *host, const mml_net *net, const mml_batch *batch, int
 {
 	field_at_work at = {
 		.net = net,.batch = batch,.rank = rank,.size = size,
-		.d = (size_t) net->shape.dim,.width = (size_t) net->shape.n_fields * (size_t) net->shape.dim
+		.d = (size_t) net->shape.dim,.width = (size_t) net->shape.x_width
 	};
 
 	for (at.field = 0; at.field < net->shape.n_fields; at.field++)

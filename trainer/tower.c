@@ -112,7 +112,7 @@ mml_tower_forward(const mml_net *net, const mml_pass *pass, mml_batch *batch, si
 		layer_forward(net, pass, batch, l, start, n);
 	}
 	mml_gemv(false, n, last, 1.0f, batch->h[n_layers] + start * last, last,
-			 net->value[net->params->head], 1.0f, batch->logit + start);
+			 net->value[net->params->head] + net->shape.side_width, 1.0f, batch->logit + start);
 	return MML_OK;
 }
 
@@ -183,7 +183,7 @@ mml_tower_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, s
 
 	for (size_t b = start; b < start + n; b++)
 		head_backward(last, batch->h[n_layers] + b * last, scale * batch->dlogit[b],
-					  net->value[net->params->head], out + b * last);
+					  net->value[net->params->head] + net->shape.side_width, out + b * last);
 	for (int l = n_layers - 1; l >= 0; l--)
 	{
 		size_t		in = (size_t) net->shape.width[l];
@@ -192,7 +192,7 @@ mml_tower_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, s
 		MML_TRY(mml_poll(net->host));
 		if (l == 0)
 		{
-			layer_backward(net, pass, batch, l, start, n, wants_dx ? batch->dx : NULL);
+			layer_backward(net, pass, batch, l, start, n, wants_dx ? batch->dh0 : NULL);
 			break;
 		}
 		/* dh takes the place of the gradient that it becomes */

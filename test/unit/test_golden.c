@@ -183,14 +183,6 @@ test_refusals(void)
 	(void) naive_write_golden(&shapes[0], path);
 	text = read_text(path);
 	(void) remove(path);
-	for (int i = 0; i < mml_backbones(); i++)
-	{
-		char		line[64];
-
-		snprintf(line, sizeof(line), "backbone %s\n", mml_backbone_name(i));
-		if (!mml_backbone_is_available(i))
-			check_refused(text, "backbone wdl\n", line, "is not available in this version");
-	}
 	check_refused(text, "backbone wdl", "backbone none", "backbone");
 	check_refused(text, "moemlora-golden 1", "moemlora-golden 2", "format 1");
 	check_refused(text, "lora_reduce 2", "lora_induce 2", "unknown key");

@@ -63,6 +63,7 @@ unit_net_create(unit_net *net, size_t capacity)
 {
 	size_t		bytes;
 
+	MML_TRY(mml_shape_check(net->host, &net->config, net->n_fields));
 	MML_TRY(create_experts(net));
 	MML_TRY(mml_rows_create_scoring(net->host, net->fields, net->n_fields, &net->names, MML_UNKNOWN_BACKBONE, capacity,
 									&net->rows));
@@ -83,7 +84,7 @@ unit_net_free(unit_net *net)
 	mml_release(net->host, net->data.row_page);
 	mml_release(net->host, net->data.vector_page);
 	mml_release(net->host, net->data.item_page);
-	mml_release(net->host, net->net.value);
+	mml_net_close(&net->net);
 	mml_release(net->host, net->memory);
 	mml_release(net->host, net->order);
 	mml_release(net->host, net->spare);

@@ -1,0 +1,399 @@
+/*
+ * attention.c - the self-attention layers over the fields, of autoint (MODELS.md
+ * section 2).  V_0 = V; layer l, for each head:
+ *
+ *   q, k, v = V_l query, V_l key, V_l value        A = softmax_j( q_i . k_j )
+ *   V_{l+1} = relu( A v, heads side by side, + V_l residual )
+ *
+ * The last one, field by field, stands before the tower's output in head.weight.
+ *
+ * The four projections of all rows are one matrix product; A is made one row and
+ * head at a time, in memory that stays in the cache.
+ */
+#include <string.h>
+
+#include "mml_backbones.h"
+
+/* What of the four projections is where. */
+enum
+{
+	QUERY, KEY, VALUE, RESIDUAL, N_PROJECTIONS
+};
+
+/* Sizes of one layer. */
+typedef struct attention_sizes
+{
+	size_t		n_fields;		/* F */
+	size_t		padded;			/* F to a multiple of MML_LANES */
+	size_t		n_heads;
+	size_t		w;				/* of one head */
+	size_t		w_padded;
+	size_t		width;			/* heads w */
+	size_t		in;				/* d, or heads w */
+} attention_sizes;
+
+/* A row's and head's matrices, aside. */
+typedef struct attention_space
+{
+	float	   *q;				/* [F, w padded] */
+	float	   *k;				/* [F, w padded] */
+	float	   *v;				/* [F, w padded] */
+	float	   *dout;			/* [F, w padded] */
+	float	   *columns;		/* [w, F padded] a matrix the other way round */
+	float	   *scores;			/* [F, F padded] */
+	float	   *dscores;		/* [F, F padded] */
+	float	   *out;			/* [F, w padded] */
+} attention_space;
+
+static attention_sizes
+sizes_of(const mml_shape *shape, int l)
+{
+	attention_sizes sizes = {
+		.n_fields = (size_t) shape->n_fields,.padded = MML_PADDED(shape->n_fields),
+		.n_heads = (size_t) shape->attention_heads,
+		.w = (size_t) shape->attention_dim,.w_padded = MML_PADDED(shape->attention_dim),
+		.width = (size_t) shape->attention_heads * (size_t) shape->attention_dim
+	};
+
+	sizes.in = l == 0 ? (size_t) shape->dim : sizes.width;
+	return sizes;
+}
+
+static size_t
+scratch(const mml_shape *shape)
+{
+	attention_sizes sizes = sizes_of(shape, 0);
+
+	return 5 * sizes.n_fields * sizes.w_padded + sizes.w_padded * sizes.padded + 2 * sizes.n_fields * sizes.padded;
+}
+
+static void
+open_space(const mml_net *net, const attention_sizes *sizes, attention_space *space)
+{
+	size_t		rows = sizes->n_fields * sizes->w_padded;
+
+	space->q = net->scratch;
+	space->k = space->q + rows;
+	space->v = space->k + rows;
+	space->dout = space->v + rows;
+	space->out = space->dout + rows;
+	space->columns = space->out + rows;
+	space->scores = space->columns + sizes->w_padded * sizes->padded;
+	space->dscores = space->scores + sizes->n_fields * sizes->padded;
+}
+
+/* ------------------------------------------------------------------- shape */
+
+static int32_t
+side_width(const mml_shape *shape)
+{
+	return shape->n_fields * shape->attention_heads * shape->attention_dim;
+}
+
+static void
+declare(mml_params *params)
+{
+	for (int l = 0; l < params->shape.attention_layers; l++)
+	{
+		attention_sizes sizes = sizes_of(&params->shape, l);
+
+		params->inner[l] = mml_declare_layer(params, "attention.", l, "", sizes.in, N_PROJECTIONS * sizes.width,
+											 MML_INIT_TRUNCATED);
+		params->tensors[params->inner[l]].part = MML_PART_PROJECTIONS;
+	}
+}
+
+static void
+carve(mml_carver *from, const mml_shape *shape, size_t capacity, bool has_backward, mml_batch *batch)
+{
+	mml_attention_batch *attention = &batch->inner.attention;
+	attention_sizes sizes = sizes_of(shape, 0);
+	size_t		rows = capacity * sizes.n_fields;
+
+	attention->v[0] = batch->x;
+	for (int l = 0; l < shape->attention_layers; l++)
+	{
+		attention->projections[l] = mml_cut(from, rows * N_PROJECTIONS * sizes.width, sizeof(float));
+		attention->v[l + 1] = mml_cut(from, rows * sizes.width, sizeof(float));
+		if (has_backward)
+			attention->weights[l] = mml_cut(from, rows * sizes.n_heads * sizes.padded, sizeof(float));
+	}
+	if (has_backward)
+		attention->dv = mml_cut(from, rows * sizes.width, sizeof(float));
+	batch->side = attention->v[shape->attention_layers];
+}
+
+/* --------------------------------------------------------- small matrices */
+
+/* One head of one projection: [F, w padded] with zeros behind each row. */
+static void
+take_head(const attention_sizes *sizes, const float *from, size_t stride, float *to)
+{
+	for (size_t f = 0; f < sizes->n_fields; f++, from += stride, to += sizes->w_padded)
+	{
+		for (size_t c = 0; c < sizes->w; c++)
+			to[c] = from[c];
+		for (size_t c = sizes->w; c < sizes->w_padded; c++)
+			to[c] = 0.0f;
+	}
+}
+
+static void
+put_head(const attention_sizes *sizes, const float *from, float *to, size_t stride)
+{
+	for (size_t f = 0; f < sizes->n_fields; f++, from += sizes->w_padded, to += stride)
+		for (size_t c = 0; c < sizes->w; c++)
+			to[c] = from[c];
+}
+
+/* The same the other way round: [w, F padded]. */
+static void
+take_columns(const attention_sizes *sizes, const float *from, size_t stride, float *to)
+{
+	for (size_t c = 0; c < sizes->w; c++, to += sizes->padded)
+	{
+		for (size_t f = 0; f < sizes->n_fields; f++)
+			to[f] = from[f * stride + c];
+		for (size_t f = sizes->n_fields; f < sizes->padded; f++)
+			to[f] = 0.0f;
+	}
+}
+
+/* x: [F, F padded], softmax of the first F of each row, 0 behind them. */
+static void
+softmax_rows(const attention_sizes *sizes, float *x)
+{
+	for (size_t i = 0; i < sizes->n_fields; i++)
+	{
+		float	   *row = x + i * sizes->padded;
+		float		largest = row[0];
+
+		for (size_t j = 1; j < sizes->n_fields; j++)
+			largest = MML_MAX(largest, row[j]);
+		for (size_t j = 0; j < sizes->padded; j++)
+			row[j] -= largest;
+	}
+	mml_exp(sizes->n_fields * sizes->padded, x);
+	for (size_t i = 0; i < sizes->n_fields; i++)
+	{
+		float	   *row = x + i * sizes->padded;
+		float		sum = 0.0f;
+
+		for (size_t j = 0; j < sizes->n_fields; j++)
+			sum += row[j];
+		sum = 1.0f / sum;
+		for (size_t j = 0; j < sizes->n_fields; j++)
+			row[j] *= sum;
+		for (size_t j = sizes->n_fields; j < sizes->padded; j++)
+			row[j] = 0.0f;
+	}
+}
+
+/* forward: A = softmax(s);  ds_ij = A_ij (dA_ij - sum_j A_ij dA_ij), in place of dA */
+static void
+softmax_rows_backward(const attention_sizes *sizes, const float *a, float *da)
+{
+	for (size_t i = 0; i < sizes->n_fields; i++, a += sizes->padded, da += sizes->padded)
+	{
+		float		mean = 0.0f;
+
+		for (size_t j = 0; j < sizes->n_fields; j++)
+			mean += a[j] * da[j];
+		for (size_t j = 0; j < sizes->padded; j++)
+			da[j] = a[j] * (da[j] - mean);
+	}
+}
+
+/* ----------------------------------------------------------------- forward */
+
+/* One head of one row: projections: [F, 4 heads w] from its query on -> scores, out. */
+static void
+head_forward(const attention_sizes *sizes, const attention_space *space, const float *projections)
+{
+	size_t		stride = N_PROJECTIONS * sizes->width;
+	size_t		f = sizes->n_fields;
+
+	take_columns(sizes, projections + KEY * sizes->width, stride, space->columns);
+	mml_small_product(f, sizes->padded, sizes->w, projections + QUERY * sizes->width, stride, 1,
+					  space->columns, sizes->padded, space->scores, sizes->padded);
+	softmax_rows(sizes, space->scores);
+	take_head(sizes, projections + VALUE * sizes->width, stride, space->v);
+	mml_small_product(f, sizes->w_padded, f, space->scores, sizes->padded, 1,
+					  space->v, sizes->w_padded, space->out, sizes->w_padded);
+}
+
+/* next = relu(next + residual): [F, heads w] */
+static void
+add_residual_relu(const attention_sizes *sizes, const float *projections, float *next)
+{
+	for (size_t f = 0; f < sizes->n_fields; f++)
+	{
+		const float *residual = projections + (f * N_PROJECTIONS + RESIDUAL) * sizes->width;
+
+		for (size_t c = 0; c < sizes->width; c++, next++)
+		{
+			float		y = *next + residual[c];
+
+			*next = y > 0.0f ? y : 0.0f;
+		}
+	}
+}
+
+static mml_status
+layer_forward(const mml_net *net, mml_batch *batch, int l, size_t start, size_t n)
+{
+	const mml_attention_batch *attention = &batch->inner.attention;
+	attention_sizes sizes = sizes_of(&net->shape, l);
+	attention_space space;
+	size_t		all = N_PROJECTIONS * sizes.width;
+	size_t		weights = sizes.n_fields * sizes.padded;
+
+	open_space(net, &sizes, &space);
+	MML_TRY(mml_poll(net->host));
+	mml_gemm(false, false, n * sizes.n_fields, all, sizes.in, 1.0f, attention->v[l] + start * sizes.n_fields * sizes.in,
+			 sizes.in, net->value[net->params->inner[l]], all, 0.0f,
+			 attention->projections[l] + start * sizes.n_fields * all, all);
+	for (size_t b = start; b < start + n; b++)
+	{
+		const float *projections = attention->projections[l] + b * sizes.n_fields * all;
+		float	   *next = attention->v[l + 1] + b * sizes.n_fields * sizes.width;
+
+		for (size_t t = 0; t < sizes.n_heads; t++)
+		{
+			if (attention->weights[l] != NULL)
+				space.scores = attention->weights[l] + (b * sizes.n_heads + t) * weights;
+			head_forward(&sizes, &space, projections + t * sizes.w);
+			put_head(&sizes, space.out, next + t * sizes.w, sizes.width);
+		}
+		add_residual_relu(&sizes, projections, next);
+	}
+	return MML_OK;
+}
+
+static mml_status
+forward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
+{
+	for (int l = 0; l < net->shape.attention_layers; l++)
+		MML_TRY(layer_forward(net, batch, l, start, n));
+	return MML_OK;
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/*
+ * forward: s = q k^T, A = softmax(s), out = A v, of one head of one row.
+ * dout: [F, heads w]; a: [F, F padded]; the projections become their gradients.
+ */
+static void
+head_backward(const attention_sizes *sizes, const attention_space *space, const float *dout, const float *a,
+			  float *projections)
+{
+	size_t		stride = N_PROJECTIONS * sizes->width;
+	size_t		f = sizes->n_fields;
+	size_t		padded = sizes->padded;
+	size_t		w = sizes->w_padded;
+
+	take_head(sizes, projections + QUERY * sizes->width, stride, space->q);
+	take_head(sizes, projections + KEY * sizes->width, stride, space->k);
+	take_columns(sizes, projections + VALUE * sizes->width, stride, space->columns);
+	take_head(sizes, dout, sizes->width, space->dout);
+	/* dA = dout v^T */
+	mml_small_product(f, padded, sizes->w, space->dout, w, 1, space->columns, padded, space->dscores, padded);
+	softmax_rows_backward(sizes, a, space->dscores);
+	/* dv = A^T dout, dq = ds k, dk = ds^T q */
+	mml_small_product(f, w, f, a, 1, padded, space->dout, w, space->out, w);
+	put_head(sizes, space->out, projections + VALUE * sizes->width, stride);
+	mml_small_product(f, w, f, space->dscores, padded, 1, space->k, w, space->out, w);
+	put_head(sizes, space->out, projections + QUERY * sizes->width, stride);
+	mml_small_product(f, w, f, space->dscores, 1, padded, space->q, w, space->out, w);
+	put_head(sizes, space->out, projections + KEY * sizes->width, stride);
+}
+
+/* dv: [F, heads w] through ReLU, in place; the residual's part is its gradient. */
+static void
+relu_backward(const attention_sizes *sizes, const float *next, float *dv, float *projections)
+{
+	for (size_t f = 0; f < sizes->n_fields; f++)
+	{
+		float	   *dresidual = projections + (f * N_PROJECTIONS + RESIDUAL) * sizes->width;
+
+		for (size_t c = 0; c < sizes->width; c++, next++, dv++)
+			dresidual[c] = *dv = *next > 0.0f ? *dv : 0.0f;
+	}
+}
+
+/* attention->dv, the gradient at V_{l+1} -> gradients at the projections, then at V_l */
+static mml_status
+layer_backward(const mml_net *net, mml_batch *batch, int l, size_t start, size_t n)
+{
+	const mml_attention_batch *attention = &batch->inner.attention;
+	attention_sizes sizes = sizes_of(&net->shape, l);
+	attention_space space;
+	size_t		all = N_PROJECTIONS * sizes.width;
+	float	   *din = l == 0 ? batch->dx : attention->dv;
+
+	open_space(net, &sizes, &space);
+	MML_TRY(mml_poll(net->host));
+	for (size_t b = start; b < start + n; b++)
+	{
+		float	   *projections = attention->projections[l] + b * sizes.n_fields * all;
+		float	   *dv = attention->dv + b * sizes.n_fields * sizes.width;
+
+		relu_backward(&sizes, attention->v[l + 1] + b * sizes.n_fields * sizes.width, dv, projections);
+		for (size_t t = 0; t < sizes.n_heads; t++)
+			head_backward(&sizes, &space, dv + t * sizes.w,
+						  attention->weights[l] + (b * sizes.n_heads + t) * sizes.n_fields * sizes.padded,
+						  projections + t * sizes.w);
+	}
+	/* forward: projections = V_l [query, key, value, residual] */
+	mml_gemm(false, true, n * sizes.n_fields, sizes.in, all, 1.0f,
+			 attention->projections[l] + start * sizes.n_fields * all, all, net->value[net->params->inner[l]], all,
+			 l == 0 ? 1.0f : 0.0f, din + start * sizes.n_fields * sizes.in, sizes.in);
+	return MML_OK;
+}
+
+static mml_status
+backward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
+{
+	size_t		side = (size_t) net->shape.side_width;
+
+	for (size_t b = start; b < start + n; b++)
+		mml_side_backward(net, batch, b, batch->inner.attention.dv + b * side);
+	for (int l = net->shape.attention_layers - 1; l >= 0; l--)
+		MML_TRY(layer_backward(net, batch, l, start, n));
+	return MML_OK;
+}
+
+/* grad [query, key, value, residual] = V_l^T dprojections */
+static void
+run_projections(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job, float *gradient)
+{
+	const mml_attention_batch *attention = &batch->inner.attention;
+	attention_sizes sizes = sizes_of(&net->shape, job->layer);
+	size_t		all = N_PROJECTIONS * sizes.width;
+
+	(void) pass;
+	mml_gemm(true, false, job->n_rows, all, batch->n * sizes.n_fields, 1.0f,
+			 attention->v[job->layer] + job->first_row, sizes.in, attention->projections[job->layer], all,
+			 0.0f, gradient, all);
+}
+
+static mml_status
+plan(mml_job_list *list)
+{
+	const mml_params *params = list->net->params;
+
+	for (int l = 0; l < params->shape.attention_layers; l++)
+		MML_TRY(mml_plan_tiles(list, run_projections, params->inner[l]));
+	return MML_OK;
+}
+
+const mml_interaction mml_attention = {
+	.side_width = side_width,
+	.declare = declare,
+	.carve = carve,
+	.scratch = scratch,
+	.forward = forward,
+	.backward = backward,
+	.plan = plan,
+};
