@@ -48,6 +48,15 @@ extern mml_status mml_plan_groups(mml_job_list *list, mml_job_function run, int3
 
 /* ---- an interaction ---- */
 
+#define MML_WORK_PER_POLL ((size_t) 1 << 20)
+
+/* Polls now and then, when every row costs about `work` operations. */
+static inline mml_status
+mml_poll_rows(const mml_net *net, size_t row, size_t work)
+{
+	return work >= MML_WORK_PER_POLL || row % (MML_WORK_PER_POLL / work) == 0 ? mml_poll(net->host) : MML_OK;
+}
+
 /* All hooks but forward and backward may be NULL. */
 typedef struct mml_interaction
 {
@@ -58,7 +67,7 @@ typedef struct mml_interaction
 	uint64_t	(*h0_width) (uint64_t n_fields, uint64_t dim);
 
 	/* Width of the side block. */
-	int32_t		(*side_width) (const mml_shape *shape);
+	uint64_t	(*side_width) (const mml_shape *shape);
 
 	/* Declares its tensors and notes their places in params. */
 	void		(*declare) (mml_params *params);

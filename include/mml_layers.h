@@ -134,10 +134,10 @@ extern void mml_layout_of(const mml_field *field, mml_layout *layout);
 
 #define MML_MAX_INPUTS (1 << 24)	/* of a tower */
 
-/* The part of a shape that the backbone has a say in; n_fields and dim are there. */
-extern void mml_shape_backbone(mml_shape *shape, const mml_config *config);
+/* The part of a shape that the backbone has a say in. */
+extern void mml_shape_backbone(mml_shape *shape, const mml_config *config, int n_fields);
 
-/* Whether the backbone can take so many fields: MML_LIMIT when the tower's input would be too wide. */
+/* Whether the backbone can take so many fields: MML_LIMIT when a layer's input would be too wide. */
 extern mml_status mml_shape_check(mml_host *host, const mml_config *config, int n_fields);
 
 /* Fills the shape, once checked.  `n_experts` 0: no experts, no gate. */

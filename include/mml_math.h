@@ -175,7 +175,7 @@ extern void mml_axpy(size_t n, float alpha, const float *x, float *y);
 /* y: [n] = sums of the columns of a: [m,n], row by row; add = to what is there */
 extern void mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y);
 
-/* x[i] = e^x[i] within 2 units of the last place; 0 below -87 */
+/* x[i] = e^x[i] within 2e-7 of it; 0 from -87 down, no larger than e^88 */
 extern void mml_exp(size_t n, float *x);
 
 /* Numbers that the columns of a small product are padded to. */

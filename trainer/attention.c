@@ -32,17 +32,19 @@ typedef struct attention_sizes
 	size_t		in;				/* d, or heads w */
 } attention_sizes;
 
-/* A row's and head's matrices, aside. */
+/*
+ * A row's and head's matrices, aside.  A lies the other way round, [j, i], so
+ * that all i of a softmax go side by side.
+ */
 typedef struct attention_space
 {
-	float	   *q;				/* [F, w padded] */
-	float	   *k;				/* [F, w padded] */
-	float	   *v;				/* [F, w padded] */
-	float	   *dout;			/* [F, w padded] */
-	float	   *columns;		/* [w, F padded] a matrix the other way round */
-	float	   *scores;			/* [F, F padded] */
-	float	   *dscores;		/* [F, F padded] */
+	float	   *rows;			/* [F, w padded] one of q, k, v */
+	float	   *more_rows;		/* [F, w padded] */
 	float	   *out;			/* [F, w padded] */
+	float	   *columns;		/* [w, F padded] a matrix the other way round */
+	float	   *weights;		/* [F, F padded] A */
+	float	   *dweights;		/* [F, F padded] */
+	float	   *sums;			/* [2, F padded] */
 } attention_space;
 
 static attention_sizes
@@ -64,7 +66,7 @@ scratch(const mml_shape *shape)
 {
 	attention_sizes sizes = sizes_of(shape, 0);
 
-	return 5 * sizes.n_fields * sizes.w_padded + sizes.w_padded * sizes.padded + 2 * sizes.n_fields * sizes.padded;
+	return 3 * sizes.n_fields * sizes.w_padded + sizes.w_padded * sizes.padded + 2 * (sizes.n_fields + 1) * sizes.padded;
 }
 
 static void
@@ -72,22 +74,21 @@ open_space(const mml_net *net, const attention_sizes *sizes, attention_space *sp
 {
 	size_t		rows = sizes->n_fields * sizes->w_padded;
 
-	space->q = net->scratch;
-	space->k = space->q + rows;
-	space->v = space->k + rows;
-	space->dout = space->v + rows;
-	space->out = space->dout + rows;
+	space->rows = net->scratch;
+	space->more_rows = space->rows + rows;
+	space->out = space->more_rows + rows;
 	space->columns = space->out + rows;
-	space->scores = space->columns + sizes->w_padded * sizes->padded;
-	space->dscores = space->scores + sizes->n_fields * sizes->padded;
+	space->weights = space->columns + sizes->w_padded * sizes->padded;
+	space->dweights = space->weights + sizes->n_fields * sizes->padded;
+	space->sums = space->dweights + sizes->n_fields * sizes->padded;
 }
 
 /* ------------------------------------------------------------------- shape */
 
-static int32_t
+static uint64_t
 side_width(const mml_shape *shape)
 {
-	return shape->n_fields * shape->attention_heads * shape->attention_dim;
+	return (uint64_t) shape->n_fields * (uint64_t) shape->attention_heads * (uint64_t) shape->attention_dim;
 }
 
 static void
@@ -125,25 +126,30 @@ carve(mml_carver *from, const mml_shape *shape, size_t capacity, bool has_backwa
 
 /* --------------------------------------------------------- small matrices */
 
-/* One head of one projection: [F, w padded] with zeros behind each row. */
-static void
-take_head(const attention_sizes *sizes, const float *from, size_t stride, float *to)
+/* One head of some rows of numbers, padded with zeros: where they lie if no padding is needed, else aside. */
+static const float *
+take_rows(const attention_sizes *sizes, const float *from, size_t stride, float *aside, size_t *ld)
 {
-	for (size_t f = 0; f < sizes->n_fields; f++, from += stride, to += sizes->w_padded)
+	if (sizes->w == sizes->w_padded)
 	{
-		for (size_t c = 0; c < sizes->w; c++)
-			to[c] = from[c];
-		for (size_t c = sizes->w; c < sizes->w_padded; c++)
-			to[c] = 0.0f;
+		*ld = stride;
+		return from;
 	}
+	*ld = sizes->w_padded;
+	for (size_t f = 0; f < sizes->n_fields; f++)
+	{
+		memcpy(aside + f * sizes->w_padded, from + f * stride, sizes->w * sizeof(float));
+		memset(aside + f * sizes->w_padded + sizes->w, 0, (sizes->w_padded - sizes->w) * sizeof(float));
+	}
+	return aside;
 }
 
 static void
-put_head(const attention_sizes *sizes, const float *from, float *to, size_t stride)
+copy_rows(const attention_sizes *sizes, const float *from, size_t from_stride, float *to, size_t to_stride)
 {
-	for (size_t f = 0; f < sizes->n_fields; f++, from += sizes->w_padded, to += stride)
+	for (size_t f = 0; f < sizes->n_fields; f++)
 		for (size_t c = 0; c < sizes->w; c++)
-			to[c] = from[c];
+			to[f * to_stride + c] = from[f * from_stride + c];
 }
 
 /* The same the other way round: [w, F padded]. */
@@ -159,67 +165,75 @@ take_columns(const attention_sizes *sizes, const float *from, size_t stride, flo
 	}
 }
 
-/* x: [F, F padded], softmax of the first F of each row, 0 behind them. */
+/* to: [F, w] = a [F, F] rows; a as mml_small_product() takes it. */
 static void
-softmax_rows(const attention_sizes *sizes, float *x)
+combine_rows(const attention_sizes *sizes, const attention_space *space, const float *a, size_t a_row, size_t a_col,
+			 const float *rows, size_t ld, float *to, size_t stride)
 {
-	for (size_t i = 0; i < sizes->n_fields; i++)
-	{
-		float	   *row = x + i * sizes->padded;
-		float		largest = row[0];
+	bool		fits = sizes->w == sizes->w_padded;
 
-		for (size_t j = 1; j < sizes->n_fields; j++)
-			largest = MML_MAX(largest, row[j]);
-		for (size_t j = 0; j < sizes->padded; j++)
-			row[j] -= largest;
-	}
-	mml_exp(sizes->n_fields * sizes->padded, x);
-	for (size_t i = 0; i < sizes->n_fields; i++)
-	{
-		float	   *row = x + i * sizes->padded;
-		float		sum = 0.0f;
+	mml_small_product(sizes->n_fields, sizes->w_padded, sizes->n_fields, a, a_row, a_col, rows, ld,
+					  fits ? to : space->out, fits ? stride : sizes->w_padded);
+	if (!fits)
+		copy_rows(sizes, space->out, sizes->w_padded, to, stride);
+}
 
-		for (size_t j = 0; j < sizes->n_fields; j++)
-			sum += row[j];
-		sum = 1.0f / sum;
-		for (size_t j = 0; j < sizes->n_fields; j++)
-			row[j] *= sum;
-		for (size_t j = sizes->n_fields; j < sizes->padded; j++)
-			row[j] = 0.0f;
-	}
+/* x: [F, n], softmax of each column; sums: [2, n] */
+MML_VECTORIZED static void
+softmax_columns(size_t n_fields, size_t n, float *restrict x, float *restrict sums)
+{
+	float	   *restrict largest = sums + n;
+
+	memcpy(largest, x, n * sizeof(float));
+	memset(sums, 0, n * sizeof(float));
+	for (size_t j = 1; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			largest[i] = x[j * n + i] > largest[i] ? x[j * n + i] : largest[i];
+	for (size_t j = 0; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			x[j * n + i] -= largest[i];
+	mml_exp(n_fields * n, x);
+	for (size_t j = 0; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			sums[i] += x[j * n + i];
+	for (size_t i = 0; i < n; i++)
+		sums[i] = 1.0f / sums[i];
+	for (size_t j = 0; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			x[j * n + i] *= sums[i];
 }
 
 /* forward: A = softmax(s);  ds_ij = A_ij (dA_ij - sum_j A_ij dA_ij), in place of dA */
-static void
-softmax_rows_backward(const attention_sizes *sizes, const float *a, float *da)
+MML_VECTORIZED static void
+softmax_columns_backward(size_t n_fields, size_t n, const float *restrict a, float *restrict da, float *restrict sums)
 {
-	for (size_t i = 0; i < sizes->n_fields; i++, a += sizes->padded, da += sizes->padded)
-	{
-		float		mean = 0.0f;
-
-		for (size_t j = 0; j < sizes->n_fields; j++)
-			mean += a[j] * da[j];
-		for (size_t j = 0; j < sizes->padded; j++)
-			da[j] = a[j] * (da[j] - mean);
-	}
+	memset(sums, 0, n * sizeof(float));
+	for (size_t j = 0; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			sums[i] += a[j * n + i] * da[j * n + i];
+	for (size_t j = 0; j < n_fields; j++)
+		for (size_t i = 0; i < n; i++)
+			da[j * n + i] = a[j * n + i] * (da[j * n + i] - sums[i]);
 }
 
 /* ----------------------------------------------------------------- forward */
 
-/* One head of one row: projections: [F, 4 heads w] from its query on -> scores, out. */
+/* One head of one row: projections: [F, 4 heads w] from its query on -> weights, next: [F, heads w]. */
 static void
-head_forward(const attention_sizes *sizes, const attention_space *space, const float *projections)
+head_forward(const attention_sizes *sizes, const attention_space *space, const float *projections, float *next)
 {
 	size_t		stride = N_PROJECTIONS * sizes->width;
-	size_t		f = sizes->n_fields;
+	size_t		padded = sizes->padded;
+	const float *values;
+	size_t		ld;
 
-	take_columns(sizes, projections + KEY * sizes->width, stride, space->columns);
-	mml_small_product(f, sizes->padded, sizes->w, projections + QUERY * sizes->width, stride, 1,
-					  space->columns, sizes->padded, space->scores, sizes->padded);
-	softmax_rows(sizes, space->scores);
-	take_head(sizes, projections + VALUE * sizes->width, stride, space->v);
-	mml_small_product(f, sizes->w_padded, f, space->scores, sizes->padded, 1,
-					  space->v, sizes->w_padded, space->out, sizes->w_padded);
+	/* A^T: s_ji = k_j . q_i */
+	take_columns(sizes, projections + QUERY * sizes->width, stride, space->columns);
+	mml_small_product(sizes->n_fields, padded, sizes->w, projections + KEY * sizes->width, stride, 1,
+					  space->columns, padded, space->weights, padded);
+	softmax_columns(sizes->n_fields, padded, space->weights, space->sums);
+	values = take_rows(sizes, projections + VALUE * sizes->width, stride, space->rows, &ld);
+	combine_rows(sizes, space, space->weights, 1, padded, values, ld, next, sizes->width);
 }
 
 /* next = relu(next + residual): [F, heads w] */
@@ -249,7 +263,6 @@ layer_forward(const mml_net *net, mml_batch *batch, int l, size_t start, size_t 
 	size_t		weights = sizes.n_fields * sizes.padded;
 
 	open_space(net, &sizes, &space);
-	MML_TRY(mml_poll(net->host));
 	mml_gemm(false, false, n * sizes.n_fields, all, sizes.in, 1.0f, attention->v[l] + start * sizes.n_fields * sizes.in,
 			 sizes.in, net->value[net->params->inner[l]], all, 0.0f,
 			 attention->projections[l] + start * sizes.n_fields * all, all);
@@ -258,12 +271,12 @@ layer_forward(const mml_net *net, mml_batch *batch, int l, size_t start, size_t 
 		const float *projections = attention->projections[l] + b * sizes.n_fields * all;
 		float	   *next = attention->v[l + 1] + b * sizes.n_fields * sizes.width;
 
+		MML_TRY(mml_poll_rows(net, b, weights * sizes.width));
 		for (size_t t = 0; t < sizes.n_heads; t++)
 		{
 			if (attention->weights[l] != NULL)
-				space.scores = attention->weights[l] + (b * sizes.n_heads + t) * weights;
-			head_forward(&sizes, &space, projections + t * sizes.w);
-			put_head(&sizes, space.out, next + t * sizes.w, sizes.width);
+				space.weights = attention->weights[l] + (b * sizes.n_heads + t) * weights;
+			head_forward(&sizes, &space, projections + t * sizes.w, next + t * sizes.w);
 		}
 		add_residual_relu(&sizes, projections, next);
 	}
@@ -282,31 +295,35 @@ forward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 
 /*
  * forward: s = q k^T, A = softmax(s), out = A v, of one head of one row.
- * dout: [F, heads w]; a: [F, F padded]; the projections become their gradients.
+ * dout: [F, heads w]; a: [j, i padded]; the projections become their gradients.
  */
 static void
 head_backward(const attention_sizes *sizes, const attention_space *space, const float *dout, const float *a,
 			  float *projections)
 {
 	size_t		stride = N_PROJECTIONS * sizes->width;
-	size_t		f = sizes->n_fields;
 	size_t		padded = sizes->padded;
-	size_t		w = sizes->w_padded;
+	float	   *query = projections + QUERY * sizes->width;
+	float	   *key = projections + KEY * sizes->width;
+	float	   *value = projections + VALUE * sizes->width;
+	float	   *ds = space->dweights;
+	const float *rows;
+	size_t		ld;
 
-	take_head(sizes, projections + QUERY * sizes->width, stride, space->q);
-	take_head(sizes, projections + KEY * sizes->width, stride, space->k);
-	take_columns(sizes, projections + VALUE * sizes->width, stride, space->columns);
-	take_head(sizes, dout, sizes->width, space->dout);
-	/* dA = dout v^T */
-	mml_small_product(f, padded, sizes->w, space->dout, w, 1, space->columns, padded, space->dscores, padded);
-	softmax_rows_backward(sizes, a, space->dscores);
-	/* dv = A^T dout, dq = ds k, dk = ds^T q */
-	mml_small_product(f, w, f, a, 1, padded, space->dout, w, space->out, w);
-	put_head(sizes, space->out, projections + VALUE * sizes->width, stride);
-	mml_small_product(f, w, f, space->dscores, padded, 1, space->k, w, space->out, w);
-	put_head(sizes, space->out, projections + QUERY * sizes->width, stride);
-	mml_small_product(f, w, f, space->dscores, 1, padded, space->q, w, space->out, w);
-	put_head(sizes, space->out, projections + KEY * sizes->width, stride);
+	/* dA_ij = dout_i . v_j */
+	take_columns(sizes, dout, sizes->width, space->columns);
+	mml_small_product(sizes->n_fields, padded, sizes->w, value, stride, 1, space->columns, padded, ds, padded);
+	softmax_columns_backward(sizes->n_fields, padded, a, ds, space->sums);
+	/* dv_j = sum_i A_ij dout_i */
+	rows = take_rows(sizes, dout, sizes->width, space->rows, &ld);
+	combine_rows(sizes, space, a, padded, 1, rows, ld, value, stride);
+	/* dq_i = sum_j ds_ij k_j, aside while q is needed */
+	rows = take_rows(sizes, key, stride, space->rows, &ld);
+	combine_rows(sizes, space, ds, 1, padded, rows, ld, space->more_rows, sizes->w_padded);
+	/* dk_j = sum_i ds_ij q_i */
+	rows = take_rows(sizes, query, stride, space->rows, &ld);
+	combine_rows(sizes, space, ds, padded, 1, rows, ld, key, stride);
+	copy_rows(sizes, space->more_rows, sizes->w_padded, query, stride);
 }
 
 /* dv: [F, heads w] through ReLU, in place; the residual's part is its gradient. */
@@ -333,12 +350,12 @@ layer_backward(const mml_net *net, mml_batch *batch, int l, size_t start, size_t
 	float	   *din = l == 0 ? batch->dx : attention->dv;
 
 	open_space(net, &sizes, &space);
-	MML_TRY(mml_poll(net->host));
 	for (size_t b = start; b < start + n; b++)
 	{
 		float	   *projections = attention->projections[l] + b * sizes.n_fields * all;
 		float	   *dv = attention->dv + b * sizes.n_fields * sizes.width;
 
+		MML_TRY(mml_poll_rows(net, b, sizes.n_fields * sizes.padded * sizes.width));
 		relu_backward(&sizes, attention->v[l + 1] + b * sizes.n_fields * sizes.width, dv, projections);
 		for (size_t t = 0; t < sizes.n_heads; t++)
 			head_backward(&sizes, &space, dv + t * sizes.w,

@@ -77,26 +77,22 @@ h0_width(int backbone, uint64_t n_fields, uint64_t dim)
 	return interaction == NULL || interaction->h0_width == NULL ? n_fields * dim : interaction->h0_width(n_fields, dim);
 }
 
-mml_status
-mml_shape_check(mml_host *host, const mml_config *config, int n_fields)
+static uint64_t
+side_width(const mml_shape *shape)
 {
-	uint64_t	width = h0_width(config->backbone, (uint64_t) n_fields, (uint64_t) config->embedding_dim);
+	const mml_interaction *interaction = mml_interaction_of(shape);
 
-	if (width <= MML_MAX_INPUTS)
-		return MML_OK;
-	(void) mml_fail(host, MML_LIMIT, "backbone \"%s\" cannot take so many features", backbones[config->backbone].name);
-	mml_fail_detail(host, "With %d features, \"embedding_dim\" %d, its tower would have %llu inputs; at most %d are possible.",
-					n_fields - 1, config->embedding_dim, (unsigned long long) width, MML_MAX_INPUTS);
-	mml_fail_hint(host, "Lower \"embedding_dim\", leave out features, or choose a backbone without pairs of features, such as \"wdl\".");
-	return MML_LIMIT;
+	return interaction == NULL || interaction->side_width == NULL ? 0 : interaction->side_width(shape);
 }
 
-void
-mml_shape_backbone(mml_shape *shape, const mml_config *config)
+/* What the widths follow from. */
+static void
+take_sizes(mml_shape *shape, const mml_config *config, int n_fields)
 {
-	const mml_interaction *interaction;
-
 	shape->backbone = config->backbone;
+	shape->n_fields = n_fields;
+	shape->dim = config->embedding_dim;
+	shape->x_width = n_fields * config->embedding_dim;
 	shape->has_linear = backbones[config->backbone].has_linear;
 	shape->cross_layers = config->cross_layers;
 	shape->attention_layers = config->attention_layers;
@@ -104,10 +100,31 @@ mml_shape_backbone(mml_shape *shape, const mml_config *config)
 	shape->attention_dim = config->attention_dim;
 	shape->n_cin = config->n_cin;
 	memcpy(shape->cin, config->cin, sizeof(shape->cin));
-	interaction = mml_interaction_of(shape);
-	shape->width[0] = (int32_t) h0_width(config->backbone, (uint64_t) shape->n_fields, (uint64_t) shape->dim);
-	if (interaction != NULL && interaction->side_width != NULL)
-		shape->side_width = interaction->side_width(shape);
+}
+
+mml_status
+mml_shape_check(mml_host *host, const mml_config *config, int n_fields)
+{
+	mml_shape	shape = {0};
+	uint64_t	inputs;
+
+	take_sizes(&shape, config, n_fields);
+	inputs = MML_MAX(h0_width(config->backbone, (uint64_t) n_fields, (uint64_t) config->embedding_dim), side_width(&shape));
+	if (inputs <= MML_MAX_INPUTS)
+		return MML_OK;
+	(void) mml_fail(host, MML_LIMIT, "backbone \"%s\" cannot take so many features", backbones[config->backbone].name);
+	mml_fail_detail(host, "With %d features and \"embedding_dim\" %d, %llu numbers would enter its layers; at most %d can.",
+					n_fields - 1, config->embedding_dim, (unsigned long long) inputs, MML_MAX_INPUTS);
+	mml_fail_hint(host, "Lower \"embedding_dim\", leave out features, or choose a backbone that costs less, such as \"wdl\".");
+	return MML_LIMIT;
+}
+
+void
+mml_shape_backbone(mml_shape *shape, const mml_config *config, int n_fields)
+{
+	take_sizes(shape, config, n_fields);
+	shape->width[0] = (int32_t) h0_width(config->backbone, (uint64_t) n_fields, (uint64_t) config->embedding_dim);
+	shape->side_width = (int32_t) side_width(shape);
 }
 
 size_t

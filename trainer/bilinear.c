@@ -186,7 +186,10 @@ forward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 		}
 	}
 	for (size_t b = start; b < start + n; b++)
+	{
+		MML_TRY(mml_poll_rows(net, b, inputs));
 		second_fields_row(n_fields, d, scaled + b * width, batch->x + b * width, batch->h[0] + b * inputs);
+	}
 	return MML_OK;
 }
 

@@ -353,6 +353,8 @@ run_filter(const mml_net *net, const mml_pass *pass, const mml_batch *batch, con
 	{
 		size_t		n = MML_MIN(end - at, block);
 
+		if (mml_poll(net->host) != MML_OK)
+			return;				/* whoever gives out the jobs will ask again */
 		outer_products(&layer, n, batch->inner.cin.x + at * layer.n_fields, layer.in + at * layer.in_stride,
 					   (size_t) job->first_row, width, net->scratch);
 		mml_gemm(true, false, width, layer.n_maps, n, 1.0f, net->scratch, width,

@@ -13,10 +13,10 @@
 #define WEIGHT(l) (2 * (l))
 #define BIAS(l) (2 * (l) + 1)
 
-static int32_t
+static uint64_t
 side_width(const mml_shape *shape)
 {
-	return shape->x_width;
+	return (uint64_t) shape->x_width;
 }
 
 static void

@@ -84,19 +84,24 @@ mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y)
 	}
 }
 
-/* Rows of a at a time: so many sums stay in registers. */
-#define SMALL_ROWS 4
+typedef float lanes __attribute__((vector_size(MML_LANES * sizeof(float))));
 
-/* ROWS rows and one group of lanes of the product. */
-#define SMALL_TILE(ROWS) \
+#define ALL(x) ((lanes) {x, x, x, x, x, x, x, x})
+#define SMALL_ROWS 4			/* of a at a time: their sums stay in registers */
+
+/* The next `rows` rows of the product and one group of lanes; a constant `rows`, so that the loops unroll. */
+#define SMALL_TILE(rows) \
 	do { \
-		float		sums[ROWS][MML_LANES] = {{0}}; \
+		lanes		sums[rows] = {{0}}; \
 		for (size_t p = 0; p < k; p++) \
-			for (size_t r = 0; r < (ROWS); r++) \
-				for (size_t j = 0; j < MML_LANES; j++) \
-					sums[r][j] += a[(i + r) * a_row + p * a_col] * b[p * ldb + at + j]; \
-		for (size_t r = 0; r < (ROWS); r++) \
-			memcpy(c + (i + r) * ldc + at, sums[r], sizeof(sums[r])); \
+		{ \
+			lanes		row; \
+			memcpy(&row, b + p * ldb + at, sizeof(row)); \
+			for (size_t r = 0; r < (rows); r++) \
+				sums[r] += ALL(a[(i + r) * a_row + p * a_col]) * row; \
+		} \
+		for (size_t r = 0; r < (rows); r++) \
+			memcpy(c + (i + r) * ldc + at, &sums[r], sizeof(sums[r])); \
 	} while (0)
 
 MML_VECTORIZED void
@@ -114,25 +119,30 @@ mml_small_product(size_t m, size_t n, size_t k, const float *restrict a, size_t 
 	}
 }
 
+#define ROUNDING 12582912.0f	/* 1.5 x 2^23: what is added to it is rounded to a whole number */
+
 /*
  * e^x = 2^k e^r, k = round(x / ln 2), |r| <= ln 2 / 2; e^r by its Taylor
- * polynomial of degree 7.
+ * polynomial of degree 7.  ln 2 in two parts: the first has few bits, so that k
+ * times it is exact.
  */
 MML_VECTORIZED void
 mml_exp(size_t n, float *x)
 {
 	for (size_t i = 0; i < n; i++)
 	{
-		float		y = x[i] < -87.0f ? -87.0f : x[i] > 88.0f ? 88.0f : x[i];
-		int32_t		k = (int32_t) (y * 1.44269504f + (y < 0.0f ? -0.5f : 0.5f));
-		float		r = (y - (float) k * 0.693359375f) + (float) k * 2.12194440e-4f;
-		float		p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 +
-										 r * (1.0f / 720 + r * (1.0f / 5040)))))));
-		int32_t		bits = (k + 127) << 23;
+		float		below = x[i] < 88.0f ? x[i] : 88.0f;
+		float		y = below > -87.0f ? below : -87.0f;
+		float		k = y * 1.44269504f + ROUNDING - ROUNDING;
+		float		r = y - k * 0.693359375f + k * 2.12194440e-4f;
+		float		p = 1.0f / 720 + r * (1.0f / 5040);
+		int32_t		bits = ((int32_t) k + 127) << 23;
 		float		power;
 
+		p = 1.0f / 24 + r * (1.0f / 120 + r * p);
+		p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * p)));
 		memcpy(&power, &bits, sizeof(power));
-		x[i] = x[i] < -87.0f ? 0.0f : p * power;
+		x[i] = below > -87.0f ? p * power : 0.0f;
 	}
 }
 

@@ -26,11 +26,8 @@ mml_shape_init(mml_shape *shape, const mml_config *config, int n_fields, int n_e
 			   bool has_gate_domain, bool has_gate_input)
 {
 	memset(shape, 0, sizeof(*shape));
-	shape->n_fields = n_fields;
-	shape->dim = config->embedding_dim;
+	mml_shape_backbone(shape, config, n_fields);
 	shape->n_layers = config->n_hidden;
-	shape->x_width = n_fields * config->embedding_dim;
-	mml_shape_backbone(shape, config);
 	for (int l = 0; l < config->n_hidden; l++)
 	{
 		shape->width[l + 1] = config->hidden[l];

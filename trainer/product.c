@@ -68,6 +68,7 @@ forward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 	{
 		float	   *h0 = batch->h[0] + b * inputs;
 
+		MML_TRY(mml_poll_rows(net, b, inputs * (size_t) net->shape.dim));
 		memcpy(h0, batch->x + b * width, width * sizeof(float));
 		product_row((size_t) net->shape.n_fields, (size_t) net->shape.dim, h0, net->scratch, h0 + width);
 	}
@@ -84,6 +85,7 @@ backward(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 	{
 		const float *dh0 = batch->dh0 + b * inputs;
 
+		MML_TRY(mml_poll_rows(net, b, inputs * (size_t) net->shape.dim));
 		mml_axpy(width, 1.0f, dh0, batch->dx + b * width);
 		product_row_backward((size_t) net->shape.n_fields, (size_t) net->shape.dim, batch->x + b * width,
 							 dh0 + width, batch->dx + b * width);

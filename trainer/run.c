@@ -48,8 +48,10 @@ bytes_needed(const mml_run *run, uint32_t groups)
 
 /* What mends it, by what takes most. */
 static const char *
-memory_hint(uint64_t experts, uint64_t tables, uint64_t base)
+memory_hint(uint64_t experts, uint64_t tables, uint64_t base, uint64_t batch)
 {
+	if (batch >= experts && batch >= tables && batch >= base)
+		return "Raise moemlora.training_memory, or lower \"batch_size\" or the sizes of the backbone's layers.";
 	if (experts >= tables && experts >= base)
 		return "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.";
 	if (tables >= base)
@@ -62,11 +64,13 @@ static mml_status
 check_memory(const mml_run *run)
 {
 	mml_host   *host = run->host;
-	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true);
+	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
+		mml_scratch_floats(&run->params->shape) * sizeof(float);
 	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE);
 	uint64_t	tables = bytes_needed(run, MML_GROUP_TABLE);
-	uint64_t	base = bytes_needed(run, MML_GROUP_BASE) + batch + mml_scratch_floats(&run->params->shape) * sizeof(float);
-	uint64_t	needed = host->memory_used + experts + tables + base + (uint64_t) (run->n_train * 8 + run->n_valid * 36);
+	uint64_t	base = bytes_needed(run, MML_GROUP_BASE);
+	uint64_t	needed = host->memory_used + experts + tables + base + batch +
+		(uint64_t) (run->n_train * 8 + run->n_valid * 36);
 	char		part[96] = "";
 
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
@@ -77,7 +81,7 @@ check_memory(const mml_run *run)
 	(void) mml_fail(host, MML_LIMIT, "training needs more memory than allowed");
 	mml_fail_detail(host, "Needed are %llu MB, allowed %llu MB%s.",
 					(unsigned long long) (needed >> 20) + 1, (unsigned long long) (host->memory_limit >> 20), part);
-	mml_fail_hint(host, "%s", memory_hint(experts, tables, base));
+	mml_fail_hint(host, "%s", memory_hint(experts, tables, base, batch));
 	return MML_LIMIT;
 }
 

@@ -34,6 +34,11 @@ static const struct
 	{"bias", 5e-4},
 	{"tower.", 1e-3},
 	{"head.weight", 5e-4},
+	{"cross.", 5e-4},
+	{"attention.", 1e-3},
+	{"cin.", 1e-3},
+	{"senet.", 1e-3},
+	{"bilinear.", 1e-3},
 	{"expert.", 1e-3},
 	{"gate.domain", 1e-3},
 	{"gate.input.", 1e-3},
@@ -62,6 +67,13 @@ static const trial trials[] = {
 	{.name = "one layer",.backbone = "mlp",.n_layers = 1,.per_domain = 1,.n_rows = 12,.has_weights = true},
 	{.name = "four layers",.backbone = "wdl",.n_layers = 4,.per_domain = 1,.n_rows = 12},
 	{.name = "fewer rows than slices",.backbone = "wdl",.n_layers = 2,.per_domain = 2,.n_without = 1,.n_rows = 3},
+	{.name = "deepfm",.backbone = "deepfm",.n_layers = 2,.per_domain = 1,.n_rows = 12},
+	{.name = "nfm",.backbone = "nfm",.n_layers = 2,.per_domain = 2,.n_rows = 12,.dropout = 0.5},
+	{.name = "pnn",.backbone = "pnn",.n_layers = 2,.per_domain = 1,.n_without = 1,.n_rows = 12,.has_weights = true},
+	{.name = "dcn",.backbone = "dcn",.n_layers = 2,.per_domain = 1,.n_rows = 12,.dropout = 0.3},
+	{.name = "autoint",.backbone = "autoint",.n_layers = 2,.per_domain = 1,.n_rows = 12,.has_weights = true},
+	{.name = "xdeepfm",.backbone = "xdeepfm",.n_layers = 2,.per_domain = 1,.n_rows = 12,.n_without = 1},
+	{.name = "fibinet",.backbone = "fibinet",.n_layers = 2,.per_domain = 1,.n_rows = 12,.has_weights = true},
 	{.name = "one row",.backbone = "wdl",.n_layers = 2,.per_domain = 1,.n_rows = 1,.dropout = 0.3},
 };
 
@@ -128,6 +140,13 @@ open_trial(unit_net *net, unit_host *unit, const trial *of)
 	net->config.n_hidden = of->n_layers;
 	for (int l = 0; l < of->n_layers; l++)
 		net->config.hidden[l] = hidden[l];
+	net->config.cross_layers = 3;
+	net->config.attention_layers = 2;
+	net->config.attention_heads = 2;
+	net->config.attention_dim = 3;
+	net->config.n_cin = 2;
+	net->config.cin[0] = 4;
+	net->config.cin[1] = 3;
 	net->config.lora_reduce = 3;
 	net->config.experts_per_domain = of->per_domain;
 	net->config.dropout = of->dropout;
@@ -145,16 +164,38 @@ open_trial(unit_net *net, unit_host *unit, const trial *of)
 
 /* -------------------------------------------------------------- difference */
 
-/* Which units of the tower are above 0, as a hash. */
+/* Which of n units are above 0, into a hash. */
+static uint64_t
+add_pattern(uint64_t hash, const float *units, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hash = mml_mix(hash * 2 + (units[i] > 0.0f) + 1);
+	return hash;
+}
+
+/* Which units of tower and interaction are above 0, as a hash. */
 static uint64_t
 pattern_of(const unit_net *net)
 {
 	const mml_shape *shape = &net->params->shape;
+	const mml_inner *inner = &net->batch.inner;
+	const char *backbone = mml_backbone_name(shape->backbone);
+	size_t		n = net->batch.n;
+	size_t		fields = n * (size_t) shape->n_fields;
 	uint64_t	hash = 0;
 
 	for (int l = 1; l <= shape->n_layers; l++)
-		for (size_t i = 0; i < net->batch.n * (size_t) shape->width[l]; i++)
-			hash = mml_mix(hash * 2 + (net->batch.h[l][i] > 0.0f) + 1);
+		hash = add_pattern(hash, net->batch.h[l], n * (size_t) shape->width[l]);
+	for (int l = 0; strcmp(backbone, "autoint") == 0 && l < shape->attention_layers; l++)
+		hash = add_pattern(hash, inner->attention.v[l + 1],
+						   fields * (size_t) (shape->attention_heads * shape->attention_dim));
+	for (int l = 0; strcmp(backbone, "xdeepfm") == 0 && l < shape->n_cin; l++)
+		hash = add_pattern(hash, inner->cin.maps[l], n * (size_t) (shape->dim * shape->cin[l]));
+	if (strcmp(backbone, "fibinet") == 0)
+	{
+		hash = add_pattern(hash, inner->bilinear.squeezed, n * (size_t) (shape->n_fields / 3));
+		hash = add_pattern(hash, inner->bilinear.scale, fields);
+	}
 	return hash;
 }
 

@@ -312,10 +312,71 @@ test_order_of_double(void)
 	unit_check(mml_order_of_double(-0.0) == mml_order_of_double(0.0), "-0 is 0");
 }
 
+/* c = op(a) b, gaps between the rows of all three, against a sum in double. */
+static void
+check_small_product(bool transposed, size_t m, size_t n, size_t k)
+{
+	matrix		a = matrix_of(transposed ? k : m, transposed ? m : k, 1);
+	matrix		b = matrix_of(k, n, 2);
+	matrix		c = matrix_of(m, n, 3);
+	double		worst = 0.0;
+
+	mml_small_product(m, n, k, a.x, transposed ? 1 : a.ld, transposed ? a.ld : 1, b.x, b.ld, c.x, c.ld);
+	for (size_t i = 0; i < m; i++)
+		for (size_t j = 0; j < n; j++)
+		{
+			double		sum = 0.0;
+
+			for (size_t l = 0; l < k; l++)
+				sum += at(&a, transposed, i, l) * at(&b, false, l, j);
+			worst = fmax(worst, fabs(sum - at(&c, false, i, j)));
+		}
+	unit_check(worst <= bound(k) && gaps_are_whole(&c), "small product, a %s, m %zu n %zu k %zu: off by %g",
+			   transposed ? "transposed" : "as it is", m, n, k, worst);
+	free(a.x);
+	free(b.x);
+	free(c.x);
+}
+
+static void
+test_small_product(void)
+{
+	for (size_t m = 1; m <= 9; m++)
+		for (size_t n = MML_LANES; n <= 3 * MML_LANES; n += MML_LANES)
+			for (size_t k = 1; k <= 9; k += 4)
+			{
+				check_small_product(false, m, n, k);
+				check_small_product(true, m, n, k);
+			}
+	unit_check(MML_PADDED(1) == 8 && MML_PADDED(8) == 8 && MML_PADDED(9) == 16, "padding");
+}
+
+static void
+test_exp(void)
+{
+	float		x[4] = {0.0f, -200.0f, -INFINITY, 1e30f};
+	double		worst = 0.0;
+
+	mml_exp(4, x);
+	unit_check(x[0] == 1.0f && x[1] == 0.0f && x[2] == 0.0f && isfinite(x[3]), "exp of 0, of much below, and above");
+	for (double at = -86.9; at < 88.0; at += 0.0137)
+	{
+		float		y[3] = {(float) at, (float) at, 0.0f};
+
+		mml_exp(3, y);
+		worst = fmax(worst, fabs(y[1] / exp((double) (float) at) - 1.0));
+		if (y[0] != y[1] || y[2] != 1.0f)
+			worst = INFINITY;
+	}
+	unit_check(worst < 2e-7, "exp is off by %g", worst);
+}
+
 int
 main(void)
 {
 	mml_init();
+	test_small_product();
+	test_exp();
 	test_gemm();
 	test_gemv();
 	test_vectors();

@@ -24,7 +24,7 @@ open_case(mml_config *config, unit_data *data, const char *recipe, const char *g
 
 /* Each allocation in turn is the first that fails, and all after it. */
 static void
-test_every_allocation(const char *recipe, const char *gate)
+test_every_allocation(const char *recipe, const char *gate, const char *backbone)
 {
 	mml_config	config;
 	unit_data	data;
@@ -32,6 +32,7 @@ test_every_allocation(const char *recipe, const char *gate)
 	long		n = 0;
 
 	open_case(&config, &data, recipe, gate);
+	(void) unit_set(&config, "backbone", backbone);
 	data.has_times = strcmp(recipe, "joint") == 0;
 	while (status != MML_OK && n < 5000)
 	{
@@ -150,8 +151,8 @@ int
 main(void)
 {
 	mml_init();
-	test_every_allocation("auto", "domain");
-	test_every_allocation("joint", "input");
+	test_every_allocation("auto", "domain", "wdl");
+	test_every_allocation("joint", "input", "xdeepfm");
 	test_growing_limit("gated", 300);
 	test_growing_limit("paper", 9000);
 	test_arena_under_limit();

@@ -11,6 +11,7 @@
 
 #define N_ROWS 500				/* scored: more than a block holds, so blocks of 512 are not full */
 #define TOLERANCE 1e-6			/* of a probability */
+#define MAX_WIDTH 256			/* of the tower's input */
 
 static unit_host unit;
 
@@ -153,7 +154,7 @@ weigh(const reference *ref, mml_mode mode, uint32_t domain, const float *x, doub
 		{
 			double		z = element(ref->model, "gate.input.bias", 0, (size_t) e);
 
-			for (int j = 0; j < ref->net.shape.width[0]; j++)
+			for (int j = 0; j < ref->net.shape.x_width; j++)
 				z += x[j] * element(ref->model, "gate.input.weight", (size_t) j, (size_t) e);
 			g[e] = exp(z);
 		}
@@ -202,21 +203,22 @@ score_plainly(reference *ref, mml_mode mode, double *probabilities)
 {
 	const mml_shape *shape = &ref->net.shape;
 
-	mml_gather(&ref->net, &ref->batch, 0, N_ROWS);
+	(void) mml_inputs_forward(&ref->net, &ref->batch, 0, N_ROWS);
 	for (size_t b = 0; b < N_ROWS; b++)
 	{
-		const float *x = ref->batch.h[0] + b * (size_t) shape->width[0];
-		double		h[MML_MAX_LAYERS + 1][64];
+		const float *x = ref->batch.x + b * (size_t) shape->x_width;
+		const float *h0 = ref->batch.h[0] + b * (size_t) shape->width[0];
+		double		h[MML_MAX_LAYERS + 1][MAX_WIDTH];
 		double		g[16];
 		double		z = ref->batch.logit[b];
 
 		for (int i = 0; i < shape->width[0]; i++)
-			h[0][i] = x[i];
+			h[0][i] = h0[i];
 		weigh(ref, mode, ref->batch.domain[b], x, g);
 		for (int l = 0; l < shape->n_layers; l++)
 			run_layer(ref, l, g, h[l], h[l + 1]);
 		for (int i = 0; i < shape->width[shape->n_layers]; i++)
-			z += h[shape->n_layers][i] * ref->net.value[ref->model->params->head][i];
+			z += h[shape->n_layers][i] * ref->net.value[ref->model->params->head][shape->side_width + i];
 		probabilities[b] = 1.0 / (1.0 + exp(-z));
 	}
 }
@@ -319,6 +321,7 @@ check_options(const char *what, int backbone, mml_gate gate, int per_domain, mml
 	if (!unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "%s: %s", what,
 					unit_error(&unit.host)))
 		return;
+	unit_check(model->params->shape.width[0] <= MAX_WIDTH, "%s: %d inputs", what, model->params->shape.width[0]);
 	unit_check(model->facts.n_experts == 3 * per_domain, "%s: %d experts", what, model->facts.n_experts);
 	open_reference(&ref, model, &data);
 	for (mml_mode mode = MML_MODE_BACKBONE; mode <= MML_MODE_GATE; mode++)
@@ -336,6 +339,9 @@ main(void)
 	check_options("gate over domains", mml_backbone_find("wdl"), MML_GATE_DOMAIN, 1, MML_UNKNOWN_BACKBONE);
 	check_options("gate over domains, mean", mml_backbone_find("wdl"), MML_GATE_DOMAIN, 2, MML_UNKNOWN_MEAN);
 	check_options("gate over the input", mml_backbone_find("mlp"), MML_GATE_INPUT, 1, MML_UNKNOWN_BACKBONE);
+	for (int backbone = mml_backbone_find("deepfm"); backbone < mml_backbones(); backbone++)
+		check_options(mml_backbone_name(backbone), backbone, backbone % 2 ? MML_GATE_DOMAIN : MML_GATE_INPUT, 1,
+					  MML_UNKNOWN_MEAN);
 	check_options("gate over the input, mean", mml_backbone_find("wdl"), MML_GATE_INPUT, 2, MML_UNKNOWN_MEAN);
 	return unit_done();
 }

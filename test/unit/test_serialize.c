@@ -157,7 +157,7 @@ check_round_trip(const char *name, const char *value)
 	check_facts(model, loaded);
 	mml_model_get_facts(model, &facts);
 	check_tensor(model, loaded, "embedding.user", true);
-	check_tensor(model, loaded, "linear.domain", mml_model_config(model)->backbone == mml_backbone_find("wdl"));
+	check_tensor(model, loaded, "linear.domain", model->params->shape.has_linear);
 	check_tensor(model, loaded, "projection.picture", true);
 	check_tensor(model, loaded, "tower.1.weight", true);
 	check_tensor(model, loaded, "expert.1.tower.0.down", facts.n_experts > 1);
@@ -260,7 +260,8 @@ main(void)
 	check_round_trip("gate", "input");
 	check_round_trip("method", "mlora");
 	check_round_trip("method", "backbone");
-	check_round_trip("backbone", "mlp");
+	for (int i = 0; i < mml_backbones(); i++)
+		check_round_trip("backbone", mml_backbone_name(i));
 	check_round_trip("experts_per_domain", "3");
 	check_round_trip("min_domain_rows", "100000");
 	check_round_trip("validation", "0");

@@ -216,5 +216,10 @@ main(void)
 	config.method = MML_BACKBONE;
 	config.batch_size = 4096;
 	check_sizes("backbone in one batch", &config, &data);
+	config.batch_size = 100;
+	config.method = MML_MOE_MLORA;
+	config.recipe = MML_RECIPE_GATED;
+	for (config.backbone = mml_backbone_find("deepfm"); config.backbone < mml_backbones(); config.backbone++)
+		check_sizes(mml_backbone_name(config.backbone), &config, &data);
 	return unit_done();
 }
