@@ -75,7 +75,7 @@ check_memory(const mml_run *run)
 
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
-	if (run->params->shape.n_experts > 0)
+	if (experts >> 20 > 0)
 		mml_format(part, sizeof(part), "; %d experts and their gate take %llu MB of it",
 				   run->params->shape.n_experts, (unsigned long long) (experts >> 20));
 	(void) mml_fail(host, MML_LIMIT, "training needs more memory than allowed");

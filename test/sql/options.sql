@@ -91,7 +91,6 @@ SELECT train('{"method": "magic"}');
 SELECT train('{"backbone": "resnet"}');
 
 -- known, but not in this version
-SELECT train('{"backbone": "dcn"}');
 SELECT train('{"warm_start": true}');
 
 -- options that do not go together
