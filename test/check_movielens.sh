@@ -48,9 +48,24 @@ expect() {
 	failed=$((failed + 1))
 }
 
+# A comparison prints a line for each run and a table with a column for each method.
+expect_comparison() {
+	local output
+	output=$(DATA=$folder/interactions.csv.gz DOMAINS=category BACKBONES="mlp fibinet" METHODS="backbone mlora" SEEDS="1 2" JOBS=2 \
+		OPTIONS='{"epochs": 2, "hidden": [16]}' "$here/demo/movielens.sh" 2>&1) || output+=$'\n'"exit status $?"
+	if [ "$(grep -cE '^category, (mlp|fibinet), (backbone|mlora), seed [12]: test WAUC 0\.[0-9]+, ' <<<"$output")" -eq 8 ] &&
+		[ "$(grep -cE '^ (mlp|fibinet) +\| +2 \| +0\.[0-9]+ ± 0\.[0-9]+ \| +0\.[0-9]+ ± ' <<<"$output")" -eq 2 ]; then
+		passed=$((passed + 1))
+		return
+	fi
+	printf 'comparison: no table\n%s\n' "$output"
+	failed=$((failed + 1))
+}
+
 make_folder
 make_file
 expect ml-1m "gender age occupation"
 expect interactions.csv.gz category
+expect_comparison
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -17,16 +17,27 @@
 #   SEED        42           of the split into 60 % train, 20 % valid, 20 % test and of training
 #   OPTIONS     {}           further options of moemlora_train, as JSON
 #   VERBOSE                  when set: show the training's progress
+#   BACKBONES                when set ("wdl dcn", or all): compare these instead, see below
+#   METHODS     backbone mlora moe_mlora   what to compare
+#   SEEDS       42 43 44     of the comparison's splits and trainings
+#   JOBS        1            runs of the comparison at a time
 #
 # Prints per domain the AUC on the test rows of three modes: backbone, own expert
 # and gate.  Where the backbone was trained together with experts its column says
 # "without experts".  Features are user_id and item_id only.  A user's ratings of
 # one item always fall into the same part.
 #
+# A comparison trains each of BACKBONES by each of METHODS with each of SEEDS (of
+# moe_mlora recipe auto, unless RECIPE says another) and prints mean and standard
+# deviation of the WAUC on the test rows, as the model is served.
+#
 # Works in the database that PGHOST, PGPORT, PGUSER and PGDATABASE name, where it
 # drops and makes schema movielens and models "movielens by <domain>".
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+BACKBONES=${BACKBONES:-} METHODS=${METHODS:-backbone mlora moe_mlora} SEEDS=${SEEDS:-42 43 44} JOBS=${JOBS:-1}
+[ "$BACKBONES" != all ] || BACKBONES="mlp wdl deepfm nfm pnn dcn autoint xdeepfm fibinet"
+[ -z "$BACKBONES" ] || RECIPE=${RECIPE:-auto}
 METHOD=${METHOD:-moe_mlora} RECIPE=${RECIPE:-paper} BACKBONE=${BACKBONE:-wdl} SEED=${SEED:-42} OPTIONS=${OPTIONS:-'{}'} DOMAINS=${DOMAINS:-}
 
 die() {
@@ -100,6 +111,29 @@ fi
 label="(rating::real = 5)::int"
 ! has_column label || label="label"
 run_sql -v label="$label" -v seed="$SEED" -f "$here/movielens_split.sql"
+
+# One run for each backbone, method and seed, JOBS at a time.
+compare() {
+	local backbone method seed
+	for seed in $SEEDS; do
+		for backbone in $BACKBONES; do
+			for method in $METHODS; do
+				printf '%s\0' "$backbone" "$method" "$seed"
+			done
+		done
+	done | PGOPTIONS="-c client_min_messages=warning" xargs -0 -r -n 3 -P "$JOBS" bash -c \
+		'psql -X -q -v ON_ERROR_STOP=1 -v domain="$1" -v recipe="$2" -v options="$3" -v backbone="$5" -v method="$6" -v seed="$7" -f "$4" || exit 255' \
+		compare "$1" "$RECIPE" "$OPTIONS" "$here/compare_run.sql"
+	run_sql -v domain="$1" -f "$here/compare_report.sql"
+}
+
+if [ -n "$BACKBONES" ]; then
+	run_sql -f "$here/compare_prepare.sql"
+	for domain in $DOMAINS; do
+		compare "$domain"
+	done
+	exit
+fi
 
 notices=warning
 [ -z "${VERBOSE:-}" ] || notices=notice
