@@ -176,15 +176,15 @@ extern void unit_bytes_free(unit_bytes *bytes);
  */
 extern bool golden_check_file(const char *path);
 
-/* ---- naive_net.c ---- */
+/* ---- naive_golden.c ---- */
 
 #define NAIVE_MAX_FIELDS 8
 #define NAIVE_MAX_EXPERTS 12
 
-/* A network for a plain re-implementation of mlp and wdl in double. */
+/* A network for a plain re-implementation in double. */
 typedef struct naive_spec
 {
-	bool		has_linear;		/* wdl, else mlp */
+	const char *backbone;
 	int			dim;
 	int			n_layers;
 	int			hidden[MML_MAX_LAYERS];
@@ -199,10 +199,22 @@ typedef struct naive_spec
 		int			size;		/* rows of its table, 1, or numbers of a vector */
 		bool		project;
 	}			fields[NAIVE_MAX_FIELDS];
+	/* of the backbones that have them */
+	int			cross_layers;
+	int			attention_layers;
+	int			attention_heads;
+	int			attention_dim;
+	int			n_cin;
+	int			cin[MML_MAX_LAYERS];
 	uint64_t	seed;
 } naive_spec;
 
-/* Writes a golden file: values drawn, logits and loss by plain loops, gradients by differences. */
+/*
+ * Writes a golden file: values drawn, logits, loss and gradients by plain loops.
+ * False when that fails, or when its numbers are no good for a test: where a
+ * ReLU is so near its kink that a float may fall on the other side, or some
+ * tensor has no gradient in any mode.  Then take another seed.
+ */
 extern bool naive_write_golden(const naive_spec *spec, const char *path);
 
 #endif							/* UNIT_H */
