@@ -259,6 +259,8 @@ read_structure(golden *file, int *first_mode)
 		return complain(file, "lacks rows, domains, experts, labels, fields or modes", NULL);
 	file->net.n_domains = (uint32_t) file->n_domains;
 	file->net.config.experts_per_domain = file->n_experts / file->n_domains;
+	if (mml_config_check(file->net.host, &file->net.config) != MML_OK)
+		return complain(file, unit_error(file->net.host), NULL);
 	for (int f = 0; f < file->net.n_fields; f++)
 	{
 		const mml_field *field = &file->net.fields[f];

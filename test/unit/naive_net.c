@@ -303,10 +303,10 @@ naive_loss(naive *net, naive_mode mode)
 
 	for (int row = 0; row < net->spec->n_rows; row++)
 	{
-		number		p = 1.0 / (1.0 + cexp(-naive_logit(net, mode, row)));
+		number		z = naive_logit(net, mode, row);
 		double		y = net->label[row];
 
-		sum -= y * clog(p) + (1.0 - y) * clog(1.0 - p);
+		sum += y * clog(1.0 + cexp(-z)) + (1.0 - y) * clog(1.0 + cexp(z));
 	}
 	return sum / net->spec->n_rows;
 }

@@ -106,8 +106,6 @@ test_other_shapes(void)
 
 			spec.backbone = mml_backbone_name(backbone);
 			snprintf(path, sizeof(path), "%s/%s%d.txt", folder, spec.backbone, i);
-			if (!mml_backbone_is_available(backbone))
-				continue;
 			unit_check(naive_write_golden(&spec, path), "shape %d is no good for %s", i, spec.backbone);
 			unit_check(golden_check_file(path), "%s is not read to its end", path);
 			(void) remove(path);
@@ -140,6 +138,22 @@ write_text(const char *path, const char *text, size_t n)
 		return;
 	fwrite(text, 1, n, to);
 	fclose(to);
+}
+
+/* The golden file of a shape; the caller frees it. */
+static char *
+text_of(int shape, const char *backbone)
+{
+	naive_spec	spec = shapes[shape];
+	char		path[300];
+	char	   *text;
+
+	spec.backbone = backbone;
+	snprintf(path, sizeof(path), "%s/good.txt", folder);
+	(void) naive_write_golden(&spec, path);
+	text = read_text(path);
+	(void) remove(path);
+	return text;
 }
 
 /* The file with the first `from` replaced must fail, with `says` in the first complaint. */
@@ -198,14 +212,8 @@ test_refusals(void)
 {
 	char		path[300];
 	char		complaint[512];
-	char	   *text;
-	naive_spec	spec = shapes[0];
+	char	   *text = text_of(0, "wdl");
 
-	snprintf(path, sizeof(path), "%s/good.txt", folder);
-	spec.backbone = "wdl";
-	(void) naive_write_golden(&spec, path);
-	text = read_text(path);
-	(void) remove(path);
 	check_refused(text, "backbone wdl", "backbone none", "backbone");
 	check_refused(text, "moemlora-golden 1", "moemlora-golden 2", "format 1");
 	check_refused(text, "lora_reduce 2", "lora_induce 2", "unknown key");
@@ -226,9 +234,44 @@ test_refusals(void)
 	check_refused(text, "grad embedding.f0 1 3 ", "grad embedding.f0 1 3 1", "gradient of embedding.f0");
 	check_truncation(text);
 	free(text);
+	snprintf(path, sizeof(path), "%s/nothing.txt", folder);
 	unit_expect_begin();
 	unit_check(!golden_check_file(path), "a file that is not there");
 	unit_check(unit_expect_end(complaint, sizeof(complaint)) == 1, "a file that is not there: \"%s\"", complaint);
+}
+
+/* Sizes of the backbones that have some of their own. */
+static void
+test_refused_sizes(void)
+{
+	static const char *const cases[][4] = {
+		{"dcn", "cross_layers 4", "cross_layers 3", "no such tensor: cross.3.weight"},
+		{"dcn", "cross_layers 4", "cross_layers 5", "lacks a tensor"},
+		{"dcn", "cross_layers 4", "cross_sizes 4", "unknown key"},
+		{"autoint", "attention_layers 2", "attention_layers 1", "no such tensor: attention.1.query"},
+		{"autoint", "attention_layers 2", "attention_layers 3", "lacks a tensor"},
+		{"autoint", "attention_heads 3", "attention_heads 2", "other shape than ours: attention.0.query"},
+		{"autoint", "attention_dim 5", "attention_dim 6", "other shape than ours: attention.0.query"},
+		{"autoint", "attention.1.residual 15 15", "attention.1.residue 15 15", "no such tensor: attention.1.residue"},
+		{"xdeepfm", "cin 4 6 2", "cin 4 6", "no such tensor: cin.2.filter"},
+		{"xdeepfm", "cin 4 6 2", "cin 6 4 2", "other shape than ours: cin.0.filter"},
+		{"xdeepfm", "cin 4 6 2", "cin 4 5 2", "must be even"},
+		{"fibinet", "senet.squeeze 2 1", "senet.squeeze 1 2", "other shape than ours: senet.squeeze"},
+		{"fibinet", "bilinear.raw 4 4", "bilinear.rare 4 4", "no such tensor: bilinear.rare"},
+	};
+
+	char	   *text = NULL;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		if (i == 0 || strcmp(cases[i][0], cases[i - 1][0]) != 0)
+		{
+			free(text);
+			text = text_of(1, cases[i][0]);
+		}
+		check_refused(text, cases[i][1], cases[i][2], cases[i][3]);
+	}
+	free(text);
 }
 
 int
@@ -243,6 +286,7 @@ main(void)
 	test_stored_files();
 	test_other_shapes();
 	test_refusals();
+	test_refused_sizes();
 	(void) rmdir(folder);
 	return unit_done();
 }
