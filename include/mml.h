@@ -338,6 +338,7 @@ struct mml_epoch
 	const char *domain_name;	/* NULL where there is none */
 	int			epoch;
 	int			n_epochs;		/* the most there can be */
+	int			rate_divisor;	/* of the phase's learning rate: 1, larger once it stopped getting better */
 	int64_t		rows;			/* trained in this epoch */
 	int64_t		step;			/* batches done in this epoch; < n_steps while it runs */
 	int64_t		n_steps;

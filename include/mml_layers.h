@@ -543,6 +543,7 @@ typedef struct mml_control
 {
 	int32_t		status;			/* mml_status: other than MML_OK ends all */
 	int32_t		is_better;
+	int32_t		is_slower;		/* the phase goes on from its best state in smaller steps */
 	int32_t		is_over;		/* the phase is */
 	int32_t		is_late;		/* max_seconds have passed */
 	mml_figures figures;

@@ -142,6 +142,8 @@ NoticeEpoch(const mml_epoch *epoch)
 	AppendFigure(&line, "AUC", epoch->valid_auc);
 	if (epoch->is_best)
 		appendStringInfoString(&line, " (best)");
+	if (epoch->rate_divisor > 1)
+		appendStringInfo(&line, ", learning rate / %d", epoch->rate_divisor);
 	ereport(NOTICE, (errmsg_internal("%s", line.data)));
 }
 

@@ -18,6 +18,21 @@
 #define SMALLEST_PASS ((size_t) 16)
 #define SIGN_OF_LIFE 0.25		/* seconds between reports from inside an epoch */
 
+/*
+ * When a phase stops getting better it goes on from its best state in smaller
+ * steps, and with less patience; it ends after the last of them.  Patience 0 =
+ * as the option says.
+ */
+typedef struct rate_step
+{
+	int			divisor;		/* of the learning rate */
+	int			patience;		/* epochs */
+} rate_step;
+
+static const rate_step rate_steps[] = {{1, 0}, {5, 2}, {25, 2}};
+
+#define N_RATE_STEPS ((int) (sizeof(rate_steps) / sizeof(rate_steps[0])))
+
 void
 mml_barrier(const mml_member *member)
 {
@@ -239,6 +254,8 @@ typedef struct phase_work
 	mml_job    *jobs;
 	int			n_jobs;
 	int64_t		t;				/* steps of the phase */
+	int			rate;			/* index into rate_steps */
+	int			rate_since;		/* epoch before its first */
 	uint64_t	stream;			/* random numbers of the phase */
 	double		epoch_loss;		/* leader: of the epoch so far */
 	double		epoch_weight;
@@ -305,7 +322,7 @@ run_updates(mml_member *member, phase_work *work)
 	mml_table_step step = {.net = &member->net,.adam = &adam,.l2 = (float) (2.0 * member->run->config.l2)};
 	mml_row_visitor visitor = {.visit = mml_table_step_visit,.self = &step};
 
-	mml_adam_at(&adam, work->plan->learning_rate, work->t);
+	mml_adam_at(&adam, work->plan->learning_rate / rate_steps[work->rate].divisor, work->t);
 	for (int j = member->team.rank; j < work->n_jobs; j += member->team.size)
 	{
 		MML_TRY(mml_poll(member->host));
@@ -366,6 +383,7 @@ describe(const mml_member *member, const phase_work *work, int epoch)
 		report.domain_name = run->rows->names->entries[report.domain].name;
 	report.epoch = epoch;
 	report.n_epochs = run->config.epochs;
+	report.rate_divisor = rate_steps[work->rate].divisor;
 	report.rows = work->epoch_rows;
 	report.n_steps = (int64_t) ((plan->n_rows + (size_t) run->config.batch_size - 1) / (size_t) run->config.batch_size);
 	report.step = (work->epoch_rows + run->config.batch_size - 1) / run->config.batch_size;
@@ -488,6 +506,16 @@ diverged(mml_member *member, const mml_phase_plan *plan, int epoch)
 	return MML_DIVERGED;
 }
 
+/* Whether the phase has had no better epoch for so long that it must change or end. */
+static bool
+is_stuck(const mml_member *member, const phase_work *work, int epoch)
+{
+	int			patience = work->rate == 0 ? member->run->config.patience :
+		MML_MIN(rate_steps[work->rate].patience, member->run->config.patience);
+
+	return work->plan->n_valid > 0 && epoch - MML_MAX(work->outcome->best_epoch, work->rate_since) >= patience;
+}
+
 /* The leader compares the epoch's state with the best so far. */
 static void
 decide(mml_member *member, phase_work *work, int epoch, const mml_figures *figures, double seconds)
@@ -509,8 +537,9 @@ decide(mml_member *member, phase_work *work, int epoch, const mml_figures *figur
 	outcome->epochs = epoch;
 	outcome->seconds += seconds;
 	outcome->rows += work->epoch_rows;
+	control->is_slower = is_stuck(member, work, epoch);
 	control->is_over = control->is_late || epoch >= member->run->config.epochs ||
-		(work->plan->n_valid > 0 && epoch - outcome->best_epoch >= member->run->config.patience);
+		(control->is_slower && work->rate == N_RATE_STEPS - 1);
 	report_epoch(member, work, epoch, figures, seconds, control->is_better);
 }
 
@@ -529,6 +558,13 @@ end_epoch(mml_member *member, phase_work *work, int epoch, bool *is_over)
 	*is_over = member->control->is_over;
 	if (member->control->is_better)
 		MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
+	else if (member->control->is_slower && !*is_over)
+	{
+		/* the moments stay: they know the gradients' size */
+		MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
+		work->rate++;
+		work->rate_since = epoch;
+	}
 	mml_barrier(member);
 	return MML_OK;
 }

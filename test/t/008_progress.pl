@@ -157,7 +157,7 @@ $untracked->close;
 
 # A NOTICE for each epoch.
 my $notices = sql($node, endless('m', 'shown', '{"recipe": "paper", "epochs": 2}'), notices => 1);
-my $figures = qr/(?:, train logloss \d\.\d{4})?, valid logloss \d\.\d{4}, AUC \d\.\d{4}(?: \(best\))?/;
+my $figures = qr/(?:, train logloss \d\.\d{4})?, valid logloss \d\.\d{4}, AUC \d\.\d{4}(?: \(best\))?(?:, learning rate \/ (?:5|25))?/;
 
 is(scalar(() = $notices =~ /NOTICE:  00000: phase backbone, epoch 0\/2$figures$/mg), 1,
 	'a NOTICE before the first epoch');

@@ -59,35 +59,57 @@ end(const char *what, mml_model *model)
 
 /* ----------------------------------------------------------------- progress */
 
+/* Where a phase must be by what its epochs said so far: each step to a smaller learning rate. */
+typedef struct schedule
+{
+	int			best_epoch;
+	int			rate;			/* index into divisors */
+	int			since;			/* the epoch before its first */
+} schedule;
+
+static const int divisors[] = {1, 5, 25};
+
+static void
+follow(schedule *at, const mml_config *config, const mml_epoch *epoch, bool is_better)
+{
+	int			patience = at->rate == 0 || config->patience < 2 ? config->patience : 2;
+
+	unit_check(at->rate < 3 && epoch->rate_divisor == divisors[at->rate], "epoch %d: learning rate / %d", epoch->epoch,
+			   epoch->rate_divisor);
+	if (is_better)
+		at->best_epoch = epoch->epoch;
+	if (epoch->epoch - (at->best_epoch > at->since ? at->best_epoch : at->since) < patience)
+		return;
+	at->rate++;
+	at->since = epoch->epoch;
+}
+
 /* One run of epochs of a phase or an expert, from `first`; returns where the next starts. */
 static int
 check_run(const mml_config *config, int first, double *best, int *n_run)
 {
-	int			best_epoch = 0;
+	schedule	at = {0};
 	int			i = first;
 
 	unit_check(epochs[i].epoch == 0 && epochs[i].is_best && epochs[i].rows == 0,
 			   "the first candidate is the state before");
 	*best = epochs[i].valid_auc;
-	for (i++; i < n_epochs && epochs[i].epoch > 0; i++)
+	for (i++; i < n_epochs && epochs[i].epoch > 0 && at.rate < 3; i++)
 	{
 		bool		is_better = epochs[i].valid_auc > *best;
 
 		unit_check(epochs[i].epoch == i - first && epochs[i].run == epochs[first].run &&
 				   epochs[i].expert == epochs[first].expert, "epochs follow each other");
 		unit_check(epochs[i].is_best == is_better, "epoch %d: better is strictly greater", epochs[i].epoch);
-		unit_check(epochs[i].epoch - best_epoch <= config->patience, "patience of %d", config->patience);
 		unit_check(isfinite(epochs[i].train_logloss) && epochs[i].rows > 0 && epochs[i].step == epochs[i].n_steps,
 				   "an epoch's figures");
 		if (is_better)
-		{
 			*best = epochs[i].valid_auc;
-			best_epoch = epochs[i].epoch;
-		}
+		follow(&at, config, &epochs[i], is_better);
 	}
 	*n_run = i - first - 1;
-	unit_check(*n_run == config->epochs || *n_run - best_epoch == config->patience, "%d epochs, the best is %d",
-			   *n_run, best_epoch);
+	unit_check(*n_run == config->epochs || at.rate == 3, "%d epochs, the best is %d, learning rate %d of 3", *n_run,
+			   at.best_epoch, at.rate + 1);
 	return i;
 }
 
@@ -129,13 +151,36 @@ test_progress(void)
 
 	open_unit(&config, &data);
 	config.epochs = 30;
-	config.patience = 2;
+	config.patience = 3;
 	config.experts_per_domain = 2;
 	config.finetune = 1;
 	config.recipe = MML_RECIPE_AUTO;
 	model = train("progress", &config, &data);
 	check_progress("progress", model, &config);
 	end("progress", model);
+}
+
+/*
+ * What a smaller learning rate starts from.  The start does nothing but harm
+ * here, so its best state is the first: the loss must come back to about that.
+ */
+static void
+check_return(void)
+{
+	int			n_returns = 0;
+
+	for (int i = 1; i < n_epochs; i++)
+	{
+		double		harm = epochs[i].valid_logloss - epochs[0].valid_logloss;
+
+		if (epochs[i].run > 0 || epochs[i].rate_divisor == epochs[i - 1].rate_divisor)
+			continue;
+		n_returns++;
+		unit_check(harm < 0.5 * (epochs[i - 1].valid_logloss - epochs[0].valid_logloss),
+				   "epoch %d: logloss %g, before %g, best %g", epochs[i].epoch, epochs[i].valid_logloss,
+				   epochs[i - 1].valid_logloss, epochs[0].valid_logloss);
+	}
+	unit_check(n_returns == 2, "the start goes back %d times", n_returns);
 }
 
 static bool
@@ -166,10 +211,11 @@ test_first_state(void)
 	data.is_perverse = true;
 	config.recipe = MML_RECIPE_AUTO;
 	config.finetune = 1;
-	config.patience = 2;
-	config.learning_rate = 0.02;
+	config.patience = 1;
+	config.learning_rate = 0.1;
 	model = train("perverse", &config, &data);
 	check_progress("perverse", model, &config);
+	check_return();
 	mml_model_get_facts(model, &facts);
 	for (int i = 0; i < mml_model_phases(model); i++)
 	{
