@@ -158,6 +158,8 @@ typedef struct mml_config
 	double		gate_own_share; /* 0: 0.95 in phase gate, 0.5 in phase gated */
 	double		learning_rate;
 	double		l2;
+	double		expert_diversity;	/* weight of the overlap of experts' downs in the loss */
+	double		gate_entropy;	/* above 0 spreads the gate, below 0 sharpens it */
 	double		validation;		/* share */
 	double		max_seconds;	/* 0: no limit */
 	int64_t		seed;

@@ -291,6 +291,8 @@ typedef struct mml_pass
 	bool		is_training;	/* with dropout */
 	uint32_t	groups;			/* whose gradients are wanted */
 	uint64_t	drop_stream;	/* of this batch */
+	float		diversity;		/* of the gradient of expert_diversity, see penalty.c; 0 = none */
+	float		entropy;		/* gate_entropy; 0 = none */
 } mml_pass;
 
 /* g T of a layer: outside mode gate the one weight is in T already. */
@@ -390,6 +392,24 @@ extern mml_status mml_jobs_plan(mml_host *host, const mml_net *net, const mml_pa
 
 /* Fills the job's part of its tensor's gradient from a batch that went forward and backward. */
 extern void mml_job_run(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job);
+
+/* ---- penalty.c: options expert_diversity and gate_entropy ---- */
+
+/* Sets the pass's two penalties: what is asked for and its mode and groups allow. */
+extern void mml_penalties_of(const mml_config *config, const mml_shape *shape, mml_pass *pass);
+
+/* Floats that mml_diversity_backward() needs for itself; 0 where it is not asked for. */
+extern size_t mml_diversity_words(const mml_config *config, const mml_shape *shape);
+
+/*
+ * Writes diversity's gradient into that of every layer's Down; the jobs then add to it.  It reads all of Down, so a
+ * barrier must stand before the jobs.  Of `size` participants this one does the part of its `rank`.
+ */
+extern mml_status mml_diversity_backward(mml_host *host, const mml_net *net, const mml_pass *pass, int rank, int size,
+										 float *overlap);
+
+/* dg of rows [start, start + n) += entropy's gradient; before mml_gate_backward(). */
+extern void mml_entropy_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, size_t start, size_t n);
 
 /* ---- optimizer.c: Adam ---- */
 
@@ -600,6 +620,7 @@ typedef struct mml_member
 	mml_control own_control;
 	mml_table_space tables;
 	mml_metric_space metrics;
+	float	   *overlap;		/* [mml_diversity_words()] */
 	uint32_t   *counts;			/* [n_domain_ids + 1] */
 	uint32_t   *spare;			/* [capacity] */
 	const uint32_t *order;

@@ -42,6 +42,8 @@ static const mml_option options[] = {
 	INTEGER(batch_size, 1, 65536),
 	REAL(learning_rate, 1e-8, 10),
 	REAL(l2, 0, 1),
+	REAL(expert_diversity, 0, 1000),
+	REAL(gate_entropy, -1, 1),
 	{.name = "finetune",.type = MML_OPTION_BOOLEAN,.maximum = 1, AT(finetune)},
 	REAL(validation, 0, 0.9),
 	INTEGER(seed, -9007199254740991.0, 9007199254740991.0),
@@ -230,6 +232,14 @@ mml_config_check(mml_host *host, const mml_config *config)
 		return mml_fail(host, MML_BAD_OPTION, "method \"backbone\" has no experts to serve");
 	if (config->serve == MML_SERVE_GATE && config->method != MML_MOE_MLORA)
 		return mml_fail(host, MML_BAD_OPTION, "method \"%s\" has no gate to serve", methods[config->method]);
+	if (config->expert_diversity > 0.0 && config->method == MML_BACKBONE)
+		return mml_fail(host, MML_BAD_OPTION, "option \"expert_diversity\" needs method \"moe_mlora\" or \"mlora\"");
+	if (config->expert_diversity > 0.0 && config->method == MML_MOE_MLORA && config->recipe == MML_RECIPE_PAPER &&
+		!config->finetune)
+		return mml_fail(host, MML_BAD_OPTION, "option \"expert_diversity\" needs \"finetune\" with recipe \"paper\", "
+						"which else trains each expert alone");
+	if (config->gate_entropy != 0.0 && config->method != MML_MOE_MLORA)
+		return mml_fail(host, MML_BAD_OPTION, "option \"gate_entropy\" needs method \"moe_mlora\"");
 	problem = mml_backbone_check(config);
 	if (problem != NULL)
 		return mml_fail(host, MML_BAD_OPTION, "%s", problem);

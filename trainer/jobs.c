@@ -102,19 +102,20 @@ rows_of_job(const mml_net *net, const mml_pass *pass, const mml_batch *batch, co
 	*n = high - low;
 }
 
-/* grad Down = h_l^T dt, columns of the job's experts */
+/* grad Down = h_l^T dt, columns of the job's experts; diversity's part is there already */
 static void
 run_down(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job, float *gradient)
 {
 	size_t		in = (size_t) net->shape.width[job->layer];
 	size_t		ranks = (size_t) net->shape.rank[job->layer] * (size_t) net->shape.n_experts;
 	size_t		t_width = batch->t_width[job->layer];
+	float		beta = pass->diversity == 0.0f ? 0.0f : 1.0f;
 	size_t		start;
 	size_t		n;
 
 	rows_of_job(net, pass, batch, job, &start, &n);
 	mml_gemm(true, false, job->n_rows, job->n_cols, n, 1.0f, batch->h[job->layer] + start * in + job->first_row, in,
-			 batch->dt[job->layer] + start * t_width, t_width, 0.0f, gradient, ranks);
+			 batch->dt[job->layer] + start * t_width, t_width, beta, gradient, ranks);
 }
 
 /* grad Up = tw^T pre, rows of the job's experts */

@@ -249,6 +249,8 @@ mml_net_backward(const mml_net *net, const mml_pass *pass, mml_batch *batch, siz
 	MML_TRY(mml_tower_backward(net, pass, batch, start, n));
 	if (pass->groups & (MML_GROUP_TABLE | MML_GROUP_BASE))
 		MML_TRY(inputs_backward(net, batch, start, n));
+	if (pass->entropy != 0.0f)
+		mml_entropy_backward(net, pass, batch, start, n);
 	if (pass->mode == MML_MODE_GATE && (pass->groups & MML_GROUP_GATE))
 		mml_gate_backward(net, pass, batch, start, n);
 	return MML_OK;

@@ -356,6 +356,8 @@ run_step(mml_member *member, phase_work *work, const uint32_t *rows, size_t n, u
 	work->pass.drop_stream = batch_stream;
 	work->t++;
 	MML_TRY(run_slices(member, &work->pass));
+	MML_TRY(mml_diversity_backward(member->host, &member->net, &work->pass, member->team.rank, member->team.size,
+								   member->overlap));
 	mml_barrier(member);
 	MML_TRY(run_updates(member, work));
 	if (member->team.rank == 0)
@@ -618,6 +620,7 @@ mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outco
 
 	work.stream = mml_combine(mml_combine((uint64_t) member->run->config.seed, (uint64_t) plan->phase + 1),
 							  (uint64_t) (plan->expert + 1));
+	mml_penalties_of(&member->run->config, &member->net.shape, &work.pass);
 	MML_TRY(mml_jobs_plan(member->host, &member->net, &work.pass, &work.jobs, &work.n_jobs));
 	status = run_epochs(member, &work);
 	mml_release(member->host, work.jobs);

@@ -66,7 +66,8 @@ check_memory(const mml_run *run)
 	mml_host   *host = run->host;
 	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
 		mml_scratch_floats(&run->params->shape) * sizeof(float);
-	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE);
+	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE) +
+		mml_diversity_words(&run->config, &run->params->shape) * sizeof(float);
 	uint64_t	tables = bytes_needed(run, MML_GROUP_TABLE);
 	uint64_t	base = bytes_needed(run, MML_GROUP_BASE);
 	uint64_t	needed = host->memory_used + experts + tables + base + batch +
@@ -266,6 +267,7 @@ join_all(mml_member *member)
 	mml_batch_carve(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true,
 					mml_arena_at(run->arena, run->batch), &member->batch);
 	MML_TRY(join_own_batch(member));
+	MML_TRY(MML_NEW(member->host, member->overlap, mml_diversity_words(&run->config, &run->params->shape)));
 	MML_TRY(MML_NEW(member->host, member->counts, (size_t) run->n_domain_ids + 1));
 	MML_TRY(MML_NEW(member->host, member->spare, run->capacity));
 	member->control = mml_arena_at(run->arena, run->control);
@@ -311,6 +313,7 @@ mml_run_leave(mml_member *member)
 	mml_release(host, member->data.item_page);
 	mml_net_close(&member->net);
 	mml_release(host, member->own_memory);
+	mml_release(host, member->overlap);
 	mml_release(host, member->counts);
 	mml_release(host, member->spare);
 	mml_table_space_free(host, &member->tables);

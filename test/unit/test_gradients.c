@@ -1,6 +1,7 @@
 /*
- * test_gradients.c - every gradient against central differences of the loss, in
- * every mode, for every kind of tensor, each with its own bound.
+ * test_gradients.c - every gradient against central differences of the loss, with
+ * and without penalties, in every mode, for every kind of tensor, each with its own
+ * bound.
  *
  * The passes run in float32, the loss is summed in double from their logits.  A
  * difference is taken with two steps and extrapolated (Richardson), which
@@ -55,6 +56,8 @@ typedef struct trial
 	size_t		n_rows;
 	double		dropout;
 	bool		has_weights;
+	double		diversity;		/* options expert_diversity and gate_entropy */
+	double		entropy;
 } trial;
 
 static const trial trials[] = {
@@ -75,6 +78,16 @@ static const trial trials[] = {
 	{.name = "xdeepfm",.backbone = "xdeepfm",.n_layers = 2,.per_domain = 1,.n_rows = 12,.n_without = 1},
 	{.name = "fibinet",.backbone = "fibinet",.n_layers = 2,.per_domain = 1,.n_rows = 12,.has_weights = true},
 	{.name = "one row",.backbone = "wdl",.n_layers = 2,.per_domain = 1,.n_rows = 1,.dropout = 0.3},
+	{.name = "diverse",.backbone = "mlp",.n_layers = 2,.per_domain = 1,.n_rows = 12,.diversity = 0.01},
+	{.name = "diverse, few rows",.backbone = "wdl",.n_layers = 4,.per_domain = 2,.n_without = 1,.n_rows = 3,
+	.diversity = 0.02},
+	{.name = "diverse, one expert",.backbone = "mlp",.n_layers = 2,.per_domain = 1,.n_without = 3,.n_rows = 12,
+	.diversity = 1000.0},
+	{.name = "spread gate",.backbone = "wdl",.n_layers = 2,.per_domain = 1,.n_without = 1,.n_rows = 12,
+	.has_weights = true,.entropy = 1.0},
+	{.name = "sharp gate",.backbone = "mlp",.n_layers = 1,.per_domain = 2,.n_rows = 12,.has_weights = true,.entropy = -1.0},
+	{.name = "both penalties",.backbone = "wdl",.n_layers = 2,.per_domain = 2,.n_rows = 12,.dropout = 0.5,
+	.has_weights = true,.diversity = 0.005,.entropy = 0.3},
 };
 
 static mml_field field_kinds[] = {
@@ -150,6 +163,8 @@ open_trial(unit_net *net, unit_host *unit, const trial *of)
 	net->config.lora_reduce = 3;
 	net->config.experts_per_domain = of->per_domain;
 	net->config.dropout = of->dropout;
+	net->config.expert_diversity = of->diversity;
+	net->config.gate_entropy = of->entropy;
 	net->n_fields = N_FIELDS;
 	net->fields = field_kinds;
 	net->n_domains = 4;
@@ -219,7 +234,34 @@ loss_of(unit_net *net, const mml_pass *pass)
 	return batch->total_weight > 0.0 ? sum / batch->total_weight : 0.0;
 }
 
-/* The loss's slope at one number, NaN at a kink; what float made of the steps counts. */
+/* -sum g ln g of each row with a gate, weighed as its loss is. */
+static double
+entropy_of(const unit_net *net)
+{
+	const mml_batch *batch = &net->batch;
+	size_t		e = (size_t) net->params->shape.n_experts;
+	double		sum = 0.0;
+
+	for (size_t i = 0; i < batch->n * e; i++)
+		if (batch->g[i] > 0.0f)
+			sum -= batch->weight[i / e] * batch->g[i] * log(batch->g[i]);
+	return batch->total_weight > 0.0 ? sum / batch->total_weight : 0.0;
+}
+
+/* What training minimises: the loss and the two penalties. */
+static double
+objective_of(unit_net *net, const mml_pass *pass)
+{
+	double		sum = loss_of(net, pass);
+
+	if (pass->mode == MML_MODE_OWN || pass->mode == MML_MODE_GATE)
+		sum += net->config.expert_diversity * unit_overlap(net->params, &net->arena);
+	if (pass->mode == MML_MODE_GATE)
+		sum -= net->config.gate_entropy * entropy_of(net);
+	return sum;
+}
+
+/* The objective's slope at one number, NaN at a kink; what float made of the steps counts. */
 static double
 slope(unit_net *net, const mml_pass *pass, float *at, float step)
 {
@@ -229,13 +271,13 @@ slope(unit_net *net, const mml_pass *pass, float *at, float step)
 	uint64_t	pattern;
 	double		rise;
 
-	(void) loss_of(net, pass);
+	(void) objective_of(net, pass);
 	pattern = pattern_of(net);
 	*at = above;
-	rise = loss_of(net, pass);
+	rise = objective_of(net, pass);
 	rise = pattern_of(net) == pattern ? rise : NAN;
 	*at = below;
-	rise -= loss_of(net, pass);
+	rise -= objective_of(net, pass);
 	rise = pattern_of(net) == pattern ? rise : NAN;
 	*at = held;
 	return rise / ((double) above - (double) below);
@@ -317,6 +359,7 @@ pass_of(const unit_net *net, const trial *of, size_t mode)
 	pass.is_training = of->dropout > 0.0;
 	pass.groups = MML_GROUP_ALL;
 	pass.drop_stream = 12345;
+	mml_penalties_of(&net->config, &net->params->shape, &pass);
 	return pass;
 }
 
@@ -372,6 +415,7 @@ check_groups(unit_net *net, const trial *of, size_t mode, uint32_t groups)
 	(void) unit_net_run(net, &pass);
 	all = keep_gradients(net);
 	pass.groups = groups;
+	mml_penalties_of(&net->config, &net->params->shape, &pass);
 	(void) unit_net_run(net, &pass);
 	for (int32_t i = 0; i < net->params->n_tensors; i++)
 	{

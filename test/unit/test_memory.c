@@ -18,6 +18,7 @@ open_case(mml_config *config, unit_data *data, const char *recipe, const char *g
 	config->epochs = 1;
 	config->min_domain_rows = 10;
 	config->finetune = 1;
+	config->expert_diversity = 0.1;
 	(void) unit_set(config, "recipe", recipe);
 	(void) unit_set(config, "gate", gate);
 }

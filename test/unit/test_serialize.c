@@ -266,6 +266,7 @@ main(void)
 	check_round_trip("min_domain_rows", "100000");
 	check_round_trip("validation", "0");
 	check_round_trip("gate_own_share", "0.25");
+	check_round_trip("gate_entropy", "-0.25");
 	test_callers_failures();
 	return unit_done();
 }

@@ -188,6 +188,7 @@ int
 main(void)
 {
 	mml_config	config;
+	mml_config	plain;
 	unit_data	data;
 
 	mml_init();
@@ -201,6 +202,15 @@ main(void)
 	config.experts_per_domain = 2;
 	config.recipe = MML_RECIPE_AUTO;
 	check_sizes("all starts", &config, &data);
+	plain = config;
+	/* several pieces of work for the experts' overlap */
+	config.hidden[0] = 16;
+	config.lora_reduce = 0;
+	config.lora_rank = 12;
+	config.expert_diversity = 0.1;
+	config.gate_entropy = -0.1;
+	check_sizes("penalties", &config, &data);
+	config = plain;
 	config.gate = MML_GATE_INPUT;
 	config.recipe = MML_RECIPE_GATED;
 	config.finetune = 1;

@@ -73,6 +73,7 @@ typedef struct unit_net
 	uint32_t   *counts;
 	uint32_t   *spare;
 	mml_table_space tables;
+	float	   *overlap;
 } unit_net;
 
 /*
@@ -92,6 +93,9 @@ extern void unit_net_clear(unit_net *net);
 
 /* Mean loss of the last run. */
 extern double unit_net_loss(const unit_net *net);
+
+/* What expert_diversity weighs, in the plainest way: sum over layers of the mean of |down_e^T down_e'|^2 over pairs. */
+extern double unit_overlap(const mml_params *params, const mml_arena *arena);
 
 /* ---- unit_data.c: rows with a planted signal, and the way from them to a model ---- */
 

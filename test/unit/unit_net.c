@@ -73,6 +73,7 @@ unit_net_create(unit_net *net, size_t capacity)
 	bytes = mml_batch_bytes(&net->params->shape, net->data.vector_words, capacity, MML_ALL_MODES, true);
 	MML_TRY(mml_alloc(net->host, &net->memory, bytes, 1));
 	mml_batch_carve(&net->params->shape, net->data.vector_words, capacity, MML_ALL_MODES, true, net->memory, &net->batch);
+	MML_TRY(MML_NEW(net->host, net->overlap, mml_diversity_words(&net->config, &net->params->shape)));
 	MML_TRY(MML_NEW(net->host, net->order, capacity));
 	MML_TRY(MML_NEW(net->host, net->spare, capacity));
 	return MML_NEW(net->host, net->counts, (size_t) net->n_domains + 1);
@@ -86,6 +87,7 @@ unit_net_free(unit_net *net)
 	mml_release(net->host, net->data.item_page);
 	mml_net_close(&net->net);
 	mml_release(net->host, net->memory);
+	mml_release(net->host, net->overlap);
 	mml_release(net->host, net->order);
 	mml_release(net->host, net->spare);
 	mml_release(net->host, net->counts);
@@ -173,6 +175,7 @@ unit_net_run(unit_net *net, const mml_pass *pass)
 
 	unit_net_clear(net);
 	MML_TRY(run_slices(net, pass));
+	MML_TRY(mml_diversity_backward(net->host, &net->net, pass, 0, 1, net->overlap));
 	MML_TRY(mml_jobs_plan(net->host, &net->net, pass, &jobs, &n_jobs));
 	for (int j = 0; j < n_jobs; j++)
 		mml_job_run(&net->net, pass, &net->batch, &jobs[j]);
@@ -190,4 +193,38 @@ unit_net_loss(const unit_net *net)
 	for (size_t b = 0; b < net->batch.n; b++)
 		sum += net->batch.loss[b];
 	return sum / net->batch.total_weight;
+}
+
+/* Sum of the squares of all products of a column of expert a's down with one of expert b's. */
+static double
+overlap_of_pair(const float *down, size_t in, size_t ranks, size_t r, size_t a, size_t b)
+{
+	double		sum = 0.0;
+
+	for (size_t i = a * r; i < (a + 1) * r; i++)
+		for (size_t j = b * r; j < (b + 1) * r; j++)
+		{
+			double		product = 0.0;
+
+			for (size_t k = 0; k < in; k++)
+				product += (double) down[k * ranks + i] * down[k * ranks + j];
+			sum += product * product;
+		}
+	return sum;
+}
+
+double
+unit_overlap(const mml_params *params, const mml_arena *arena)
+{
+	const mml_shape *shape = &params->shape;
+	size_t		e = (size_t) shape->n_experts;
+	double		sum = 0.0;
+
+	for (int l = 0; l < shape->n_layers; l++)
+		for (size_t a = 0; a < e; a++)
+			for (size_t b = a + 1; b < e; b++)
+				sum += overlap_of_pair(mml_arena_at(arena, params->tensors[params->down[l]].value),
+									   (size_t) shape->width[l], e * (size_t) shape->rank[l],
+									   (size_t) shape->rank[l], a, b);
+	return e > 1 ? sum / ((double) e * ((double) e - 1.0) / 2.0) : 0.0;
 }
