@@ -64,6 +64,7 @@ typedef struct mml_tensor
 	mml_ref		moment_v;
 	mml_ref		gradient;		/* dense groups only */
 	mml_ref		best;			/* best state of the phase at work */
+	mml_ref		average;		/* of its states lately */
 	mml_ref		kept;			/* state of the best start so far */
 } mml_tensor;
 
@@ -155,7 +156,8 @@ typedef enum mml_state
 	MML_STATE_MOMENTS = 2,
 	MML_STATE_GRADIENT = 4,
 	MML_STATE_BEST = 8,
-	MML_STATE_KEPT = 16
+	MML_STATE_KEPT = 16,
+	MML_STATE_AVERAGE = 32
 } mml_state;
 
 /* Takes memory for the states of all tensors (gradients of dense groups only). */
@@ -563,6 +565,7 @@ typedef struct mml_control
 {
 	int32_t		status;			/* mml_status: other than MML_OK ends all */
 	int32_t		is_better;
+	int32_t		is_average;		/* what is better is the average */
 	int32_t		is_slower;		/* the phase goes on from its best state in smaller steps */
 	int32_t		is_over;		/* the phase is */
 	int32_t		is_late;		/* max_seconds have passed */
@@ -631,6 +634,7 @@ typedef struct mml_member
 	float	   *labels;
 	mml_outcome *outcomes;
 	double		last_sign;		/* when it last reported from inside an epoch */
+	float		average_share;		/* of the state that goes into the average */
 } mml_member;
 
 /* By the leader: everything that is shared.  MML_LIMIT before anything large is taken. */
@@ -672,15 +676,23 @@ extern mml_status mml_domain_aucs(mml_member *member, double *aucs);
 /* What a state is chosen by: AUC, else less logloss; larger is better.  NaN figures: equal to all. */
 extern double mml_figures_score(const mml_figures *figures);
 
-/* Copies states of the tensors of some groups; participants share the work, no barrier inside. */
+extern void mml_barrier(const mml_member *member);
+
+/* ---- states.c: copies between the states of tensors ---- */
+
 typedef enum mml_copy
 {
 	MML_COPY_VALUE_TO_BEST, MML_COPY_BEST_TO_VALUE, MML_COPY_VALUE_TO_KEPT, MML_COPY_KEPT_TO_VALUE,
-	MML_COPY_CLEAR_MOMENTS
+	MML_COPY_CLEAR_MOMENTS,
+	MML_COPY_INTO_AVERAGE,		/* average += member->average_share (value - average) */
+	MML_COPY_SWAP_AVERAGE		/* value and average change places */
 } mml_copy;
 
+/* The tensors of some groups; participants share the work in one way whatever is copied, no barrier inside. */
 extern mml_status mml_copy_states(mml_member *member, uint32_t groups, mml_copy what);
-extern void mml_barrier(const mml_member *member);
+
+/* One expert's parts, by this participant alone. */
+extern void mml_copy_expert(mml_member *member, int expert, mml_copy what);
 
 /* ---- train.c: the program of a recipe ---- */
 

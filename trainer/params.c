@@ -250,6 +250,7 @@ mml_params_allocate(mml_params *params, mml_arena *arena, uint32_t states)
 					 &tensor->gradient));
 		MML_TRY(take(arena, tensor, states & MML_STATE_BEST, &tensor->best));
 		MML_TRY(take(arena, tensor, states & MML_STATE_KEPT, &tensor->kept));
+		MML_TRY(take(arena, tensor, states & MML_STATE_AVERAGE, &tensor->average));
 	}
 	return MML_OK;
 }

@@ -12,7 +12,6 @@
 
 #include "mml_layers.h"
 
-#define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
 #define SHUFFLE_PIECE ((size_t) 65536) /* rows between two polls */
 #define PASS_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls */
 #define SMALLEST_PASS ((size_t) 16)
@@ -33,6 +32,14 @@ static const rate_step rate_steps[] = {{1, 0}, {5, 2}, {25, 2}};
 
 #define N_RATE_STEPS ((int) (sizeof(rate_steps) / sizeof(rate_steps[0])))
 
+/*
+ * Besides the state of an epoch's end, the average of the states on the way is
+ * a candidate.  A state every so many steps goes into it, the i-th since the
+ * phase began or its learning rate changed with share 1/i, at least SMALLEST_SHARE.
+ */
+#define STATES_PER_EPOCH 4
+#define SMALLEST_SHARE 0.03f
+
 void
 mml_barrier(const mml_member *member)
 {
@@ -42,83 +49,12 @@ mml_barrier(const mml_member *member)
 
 /* ------------------------------------------------------------------ states */
 
-static void
-copy_chunk(const mml_tensor *tensor, const mml_arena *arena, mml_copy what, size_t at, size_t n)
-{
-	float	   *value = (float *) mml_arena_at(arena, tensor->value) + at;
-	size_t		bytes = n * sizeof(float);
-
-	switch (what)
-	{
-		case MML_COPY_VALUE_TO_BEST:
-			memcpy((float *) mml_arena_at(arena, tensor->best) + at, value, bytes);
-			break;
-		case MML_COPY_BEST_TO_VALUE:
-			memcpy(value, (float *) mml_arena_at(arena, tensor->best) + at, bytes);
-			break;
-		case MML_COPY_VALUE_TO_KEPT:
-			memcpy((float *) mml_arena_at(arena, tensor->kept) + at, value, bytes);
-			break;
-		case MML_COPY_KEPT_TO_VALUE:
-			memcpy(value, (float *) mml_arena_at(arena, tensor->kept) + at, bytes);
-			break;
-		case MML_COPY_CLEAR_MOMENTS:
-			memset((float *) mml_arena_at(arena, tensor->moment_m) + at, 0, bytes);
-			memset((float *) mml_arena_at(arena, tensor->moment_v) + at, 0, bytes);
-	}
-}
-
-mml_status
-mml_copy_states(mml_member *member, uint32_t groups, mml_copy what)
-{
-	const mml_params *params = member->run->params;
-	size_t		chunk = 0;
-
-	for (int32_t i = 0; i < params->n_tensors; i++)
-	{
-		const mml_tensor *tensor = &params->tensors[i];
-		size_t		n = (size_t) (tensor->rows * tensor->cols);
-
-		if (!((uint32_t) tensor->group & groups))
-			continue;
-		for (size_t at = 0; at < n; at += COPY_CHUNK, chunk++)
-		{
-			if (chunk % (size_t) member->team.size != (size_t) member->team.rank)
-				continue;
-			copy_chunk(tensor, member->run->arena, what, at, MML_MIN(n - at, COPY_CHUNK));
-			MML_TRY(mml_poll(member->host));
-		}
-	}
-	return MML_OK;
-}
-
-/* Copies one expert's parts between two states. */
-static void
-copy_expert(mml_member *member, int expert, mml_copy what)
-{
-	const mml_params *params = member->run->params;
-	const mml_shape *shape = &params->shape;
-
-	for (int l = 0; l < shape->n_layers; l++)
-	{
-		const mml_tensor *down = &params->tensors[params->down[l]];
-		const mml_tensor *up = &params->tensors[params->up[l]];
-		const mml_tensor *bias = &params->tensors[params->expert_bias[l]];
-		size_t		r = (size_t) shape->rank[l];
-
-		for (size_t i = 0; i < down->rows; i++)
-			copy_chunk(down, member->run->arena, what, i * down->cols + (size_t) expert * r, r);
-		copy_chunk(up, member->run->arena, what, (size_t) expert * r * up->cols, r * up->cols);
-		copy_chunk(bias, member->run->arena, what, (size_t) expert * bias->cols, bias->cols);
-	}
-}
-
 static mml_status
 copy_for(mml_member *member, const mml_phase_plan *plan, mml_copy what)
 {
 	if (plan->expert < 0)
 		return mml_copy_states(member, plan->groups, what);
-	copy_expert(member, plan->expert, what);
+	mml_copy_expert(member, plan->expert, what);
 	return MML_OK;
 }
 
@@ -256,6 +192,7 @@ typedef struct phase_work
 	int64_t		t;				/* steps of the phase */
 	int			rate;			/* index into rate_steps */
 	int			rate_since;		/* epoch before its first */
+	int			n_averaged;		/* states in the average */
 	uint64_t	stream;			/* random numbers of the phase */
 	double		epoch_loss;		/* leader: of the epoch so far */
 	double		epoch_weight;
@@ -471,11 +408,23 @@ order_rows(mml_member *member, const phase_work *work, uint64_t epoch_stream)
 	return MML_OK;
 }
 
+/* After `done` batches of `all` of an epoch: whether the state goes into the average, and that. */
+static mml_status
+average_state(mml_member *member, phase_work *work, uint64_t done, uint64_t all)
+{
+	if (work->plan->n_valid == 0 || done * STATES_PER_EPOCH / all == (done - 1) * STATES_PER_EPOCH / all)
+		return MML_OK;
+	work->n_averaged++;
+	member->average_share = MML_MAX(1.0f / (float) work->n_averaged, SMALLEST_SHARE);
+	return copy_for(member, work->plan, MML_COPY_INTO_AVERAGE);
+}
+
 static mml_status
 run_epoch(mml_member *member, phase_work *work, int epoch)
 {
 	const mml_phase_plan *plan = work->plan;
 	size_t		batch_size = (size_t) member->run->config.batch_size;
+	uint64_t	n_batches = (plan->n_rows + batch_size - 1) / batch_size;
 	uint64_t	epoch_stream = mml_combine(work->stream, (uint64_t) epoch);
 	uint64_t	batch = 0;
 
@@ -489,6 +438,7 @@ run_epoch(mml_member *member, phase_work *work, int epoch)
 		size_t		n = MML_MIN(batch_size, plan->n_rows - at);
 
 		MML_TRY(run_step(member, work, plan->rows + at, n, mml_combine(epoch_stream, batch + 1)));
+		MML_TRY(average_state(member, work, batch + 1, n_batches));
 		if (member->is_leader)
 			member->run->work_done += (double) n;
 		if (member->team.rank == 0)
@@ -518,17 +468,21 @@ is_stuck(const mml_member *member, const phase_work *work, int epoch)
 	return work->plan->n_valid > 0 && epoch - MML_MAX(work->outcome->best_epoch, work->rate_since) >= patience;
 }
 
-/* The leader compares the epoch's state with the best so far. */
+/* The leader compares the epoch's last state and the average with the best so far. */
 static void
-decide(mml_member *member, phase_work *work, int epoch, const mml_figures *figures, double seconds)
+decide(mml_member *member, phase_work *work, int epoch, const mml_figures *last, const mml_figures *average,
+	   double seconds)
 {
 	mml_control *control = member->control;
 	mml_outcome *outcome = work->outcome;
+	bool		is_average = mml_figures_score(average) > mml_figures_score(last);
+	const mml_figures *figures = is_average ? average : last;
 	double		score = mml_figures_score(figures);
 	double		best = mml_figures_score(&outcome->best);
-	bool		is_finite = isfinite(work->epoch_loss) && (work->plan->n_valid == 0 || isfinite(figures->logloss));
+	bool		is_finite = isfinite(work->epoch_loss) && (work->plan->n_valid == 0 || isfinite(last->logloss));
 
 	control->status = is_finite ? MML_OK : MML_DIVERGED;
+	control->is_average = is_average;
 	control->is_better = work->plan->n_valid == 0 || score > best;
 	if (control->is_better)
 	{
@@ -545,27 +499,54 @@ decide(mml_member *member, phase_work *work, int epoch, const mml_figures *figur
 	report_epoch(member, work, epoch, figures, seconds, control->is_better);
 }
 
+/* Figures of the average, which stands in the values' place meanwhile. */
+static mml_status
+evaluate_average(mml_member *member, const phase_work *work, mml_figures *figures)
+{
+	MML_TRY(copy_for(member, work->plan, MML_COPY_SWAP_AVERAGE));
+	mml_barrier(member);
+	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, figures));
+	return copy_for(member, work->plan, MML_COPY_SWAP_AVERAGE);
+}
+
+/* The better state of an epoch becomes the best one. */
+static mml_status
+keep_best(mml_member *member, const phase_work *work)
+{
+	bool		is_average = member->control->is_average != 0;
+
+	if (is_average)
+		MML_TRY(copy_for(member, work->plan, MML_COPY_SWAP_AVERAGE));
+	MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
+	return is_average ? copy_for(member, work->plan, MML_COPY_SWAP_AVERAGE) : MML_OK;
+}
+
 static mml_status
 end_epoch(mml_member *member, phase_work *work, int epoch, bool *is_over)
 {
 	double		seconds = member->host->seconds(member->host->self) - work->started;
-	mml_figures figures;
+	mml_figures last;
+	mml_figures average;
 
-	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &figures));
+	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &last));
+	average = last;
+	if (work->n_averaged > 0)
+		MML_TRY(evaluate_average(member, work, &average));
 	if (member->team.rank == 0)
-		decide(member, work, epoch, &figures, seconds);
+		decide(member, work, epoch, &last, &average, seconds);
 	mml_barrier(member);
 	if (member->control->status != MML_OK)
 		return diverged(member, work->plan, epoch);
 	*is_over = member->control->is_over;
 	if (member->control->is_better)
-		MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
+		MML_TRY(keep_best(member, work));
 	else if (member->control->is_slower && !*is_over)
 	{
 		/* the moments stay: they know the gradients' size */
 		MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
 		work->rate++;
 		work->rate_since = epoch;
+		work->n_averaged = 0;
 	}
 	mml_barrier(member);
 	return MML_OK;

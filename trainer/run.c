@@ -31,7 +31,7 @@ modes_of(mml_method method, mml_recipe recipe)
 static uint32_t
 states_of(mml_method method)
 {
-	return MML_STATE_VALUE | MML_STATE_MOMENTS | MML_STATE_GRADIENT | MML_STATE_BEST |
+	return MML_STATE_VALUE | MML_STATE_MOMENTS | MML_STATE_GRADIENT | MML_STATE_BEST | MML_STATE_AVERAGE |
 		(method == MML_MOE_MLORA ? MML_STATE_KEPT : 0);
 }
 
@@ -41,7 +41,7 @@ bytes_needed(const mml_run *run, uint32_t groups)
 {
 	uint64_t	all = mml_params_count(run->params, groups);
 	uint64_t	dense = mml_params_count(run->params, groups & ~(uint32_t) MML_GROUP_TABLE);
-	uint64_t	copies = run->method == MML_MOE_MLORA ? 6 : 5;	/* value, m, v, best, kept, and the model's own */
+	uint64_t	copies = run->method == MML_MOE_MLORA ? 7 : 6;	/* value, m, v, best, average, kept, the model's own */
 
 	return (all * copies + dense) * sizeof(float);
 }

@@ -263,6 +263,91 @@ test_best_state(void)
 	}
 }
 
+/* ------------------------------------------------------------------- average */
+
+/* Numbers of a tensor: value into the average with a share, and back by a swap. */
+static void
+check_average(mml_member *member, int expert)
+{
+	static const struct
+	{
+		float		value;
+		float		share;
+		float		average;
+	}			steps[] = {{1.0f, 1.0f, 1.0f}, {3.0f, 0.5f, 2.0f}, {6.0f, 0.25f, 3.0f}};
+	mml_run    *run = member->run;
+	const mml_tensor *up = &run->params->tensors[run->params->up[0]];
+	float	   *value = mml_arena_at(run->arena, up->value);
+	float	   *average = mml_arena_at(run->arena, up->average);
+	uint64_t	first = expert < 0 ? 0 : (uint64_t) expert * (uint64_t) run->params->shape.rank[0] * up->cols;
+	uint64_t	end = expert < 0 ? up->rows * up->cols : first + (uint64_t) run->params->shape.rank[0] * up->cols;
+
+	for (uint64_t i = 0; i < up->rows * up->cols; i++)
+		average[i] = NAN;
+	for (int s = 0; s < 4; s++)
+	{
+		for (uint64_t i = 0; s < 3 && i < up->rows * up->cols; i++)
+			value[i] = steps[s].value;
+		member->average_share = s < 3 ? steps[s].share : 0.0f;
+		if (expert < 0)
+			(void) mml_copy_states(member, MML_GROUP_EXPERT, s < 3 ? MML_COPY_INTO_AVERAGE : MML_COPY_SWAP_AVERAGE);
+		else
+			mml_copy_expert(member, expert, s < 3 ? MML_COPY_INTO_AVERAGE : MML_COPY_SWAP_AVERAGE);
+		for (uint64_t i = 0; s < 3 && i < up->rows * up->cols; i++)
+			unit_check(i >= first && i < end ? average[i] == steps[s].average : isnan(average[i]),
+					   "expert %d, step %d: number %d of the average is %g", expert, s, (int) i, (double) average[i]);
+	}
+	for (uint64_t i = 0; i < up->rows * up->cols; i++)
+		unit_check(i >= first && i < end ? value[i] == 3.0f && average[i] == 6.0f : value[i] == 6.0f,
+				   "expert %d: number %d is %g after the swap", expert, (int) i, (double) value[i]);
+}
+
+static void
+test_average(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_rows   *rows;
+	mml_run    *run;
+	mml_member *member;
+	mml_team	serial = {.rank = 0,.size = 1};
+
+	open_unit(&config, &data);
+	(void) unit_rows(&unit.host, &config, &data, 0, &rows);
+	unit_check(mml_run_create(&unit.host, rows, &config, &run) == MML_OK &&
+			   mml_run_join(run, &unit.host, &serial, &member) == MML_OK, "a run: %s", unit_error(&unit.host));
+	check_average(member, -1);
+	check_average(member, 1);
+	mml_run_leave(member);
+	mml_run_free(run);
+	mml_rows_free(rows);
+	unit_check(unit.n_held == 0, "average: %ld pieces of memory are kept", unit.n_held);
+}
+
+/* Steps too large to settle: the average of the states on the way is better than they are. */
+static void
+test_noise(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+	mml_model_facts facts;
+
+	open_unit(&config, &data);
+	data.n_rows = 3000;
+	data.n_valid = 1000;
+	config.method = MML_BACKBONE;
+	config.learning_rate = 0.3;
+	config.batch_size = 16;
+	config.epochs = 3;
+	model = train("noise", &config, &data);
+	mml_model_get_facts(model, &facts);
+	unit_check(facts.valid_auc > 0.78, "AUC %g", facts.valid_auc);
+	unit_check(facts.valid_auc == mml_model_phase(model, 0)->valid_auc, "the model has AUC %g, its best state had %g",
+			   facts.valid_auc, mml_model_phase(model, 0)->valid_auc);
+	end("noise", model);
+}
+
 /* ---------------------------------------------------------------------- time */
 
 static double fake_now;
@@ -301,6 +386,8 @@ main(void)
 	test_progress();
 	test_first_state();
 	test_best_state();
+	test_average();
+	test_noise();
 	test_max_seconds();
 	return unit_done();
 }
