@@ -27,6 +27,7 @@ FROM unnest(ARRAY[
 	'{"serve": "auto"}', '{"serve": "backbone"}', '{"serve": "own"}', '{"serve": "gate"}',
 	'{"unknown_domain": "backbone"}', '{"unknown_domain": "mean"}', '{"unknown_domain": "error"}',
 	'{"epochs": 2, "patience": 1}', '{"batch_size": 16}', '{"learning_rate": 0.01}', '{"l2": 0}',
+	'{"expert_diversity": 0.5}', '{"gate_entropy": 0.5}', '{"gate_entropy": -1}',
 	'{"finetune": true}', '{"finetune": false}', '{"validation": 0}', '{"validation": 0.3}', '{"seed": -7}',
 	'{"max_seconds": 60}', '{"min_count": 3}', '{"warm_start": false}', '{"workers": 0}', '{"columns": {}}',
 	'{"weight_column": "w"}', '{"time_column": "day"}', '{"time_column": "w"}', '{"split_column": "s"}']) AS o;
@@ -83,6 +84,8 @@ SELECT train('{"dropout": -0.1}');
 SELECT train('{"learning_rate": 0}');
 SELECT train('{"learning_rate": 1e999}');
 SELECT train('{"validation": 1}');
+SELECT train('{"expert_diversity": -0.5}');
+SELECT train('{"gate_entropy": 1.5}');
 SELECT train('{"hidden": []}');
 SELECT train('{"hidden": [0]}');
 SELECT train('{"hidden": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}');
@@ -97,6 +100,11 @@ SELECT train('{"warm_start": true}');
 SELECT train('{"lora_rank": 4, "lora_reduce": 4}');
 SELECT train('{"method": "mlora", "finetune": true}');
 SELECT train('{"method": "backbone", "serve": "own"}');
+SELECT train('{"method": "backbone", "expert_diversity": 0.5}');
+SELECT train('{"recipe": "paper", "expert_diversity": 0.5}');
+SELECT train('{"recipe": "paper", "expert_diversity": 0.5, "finetune": true}') > 0 AS is_trained;
+SELECT train('{"method": "mlora", "gate_entropy": -0.5}');
+SELECT train('{"method": "backbone", "gate_entropy": 0.5}');
 SELECT train('{"split_column": "s", "time_column": "day"}');
 SELECT train('{"split_column": "y"}');
 SELECT train('{"weight_column": "w", "time_column": "w"}');
