@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_train.h"
 
 #define SHUFFLE_PIECE ((size_t) 65536) /* rows between two polls */
 #define PASS_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls */

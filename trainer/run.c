@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_train.h"
 
 #define ROWS_PER_POLL 65536
 #define COPY_PIECE ((size_t) 1 << 20)	/* floats between two polls */

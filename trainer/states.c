@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_train.h"
 
 #define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
 

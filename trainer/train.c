@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_train.h"
 
 #define OWN_SHARE_GATE 0.95
 #define OWN_SHARE_GATED 0.5

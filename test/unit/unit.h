@@ -7,7 +7,7 @@
 
 #include <setjmp.h>
 
-#include "mml_layers.h"
+#include "mml_train.h"
 
 /* ---- unit.c ---- */
 

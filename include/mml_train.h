@@ -1,0 +1,171 @@
+/*
+ * mml_train.h - the core's rooms around training: what participants share, the
+ * phases, the program of a recipe.  Private to trainer/ and its unit tests.
+ *
+ * Letters as in mml_layers.h.
+ */
+#ifndef MML_TRAIN_H
+#define MML_TRAIN_H
+
+#include "mml_layers.h"
+
+/* ---- run.c: what the participants of a training share, and what each has ---- */
+
+/* Figures of one evaluation on validation rows; NaN = not defined. */
+typedef struct mml_figures
+{
+	double		logloss;
+	double		auc;
+	double		wauc;
+} mml_figures;
+
+/* How one phase of one expert, or of all rows, went. */
+typedef struct mml_outcome
+{
+	int32_t		epochs;
+	int32_t		best_epoch;		/* 0 = the state before */
+	int64_t		rows;
+	double		seconds;		/* of training, without evaluation */
+	double		train_logloss;	/* of the best epoch */
+	mml_figures best;
+} mml_outcome;
+
+/* What the leader of a team decides and the others read after the next barrier. */
+typedef struct mml_control
+{
+	int32_t		status;			/* mml_status: other than MML_OK ends all */
+	int32_t		is_better;
+	int32_t		is_average;		/* what is better is the average */
+	int32_t		is_slower;		/* the phase goes on from its best state in smaller steps */
+	int32_t		is_over;		/* the phase is */
+	int32_t		is_late;		/* max_seconds have passed */
+	mml_figures figures;
+} mml_control;
+
+/* Shared by all participants; what it refers to lies in the rows' arena. */
+typedef struct mml_run
+{
+	mml_host   *host;			/* the leader's */
+	mml_rows   *rows;
+	mml_config	config;
+	mml_method	method;			/* as asked, or backbone where no domain has experts */
+	mml_params *params;
+	mml_arena  *arena;
+	size_t		capacity;		/* rows of a batch's memory */
+	uint32_t	modes;			/* that its passes use */
+	size_t		n_train;
+	size_t		n_valid;
+	uint32_t	n_domain_ids;
+	double		deadline;		/* 0: none */
+	mml_ref		layout;			/* mml_layout [F] */
+	mml_ref		domain_expert;	/* int32 [n_domain_ids] */
+	mml_ref		expert_domain;	/* uint32 [E / k] */
+	mml_ref		order;			/* uint32 [n_train + n_valid] canonical; validation rows by domain */
+	mml_ref		shuffled;		/* uint32 [n_train] */
+	mml_ref		domain_start;	/* uint32 [n_domain_ids + 1]: of training rows, when grouped by domain */
+	mml_ref		valid_start;	/* the same of validation rows */
+	mml_ref		logits;			/* float [n_valid] */
+	mml_ref		labels;			/* float [n_valid] */
+	mml_ref		batch;			/* memory of a batch */
+	mml_ref		control;		/* mml_control */
+	mml_ref		outcomes;		/* mml_outcome [E] of phase experts */
+	/* what the program has found out, by the leader */
+	mml_model_facts facts;
+	mml_phase_summary phases[MML_MAX_RUNS];
+	int32_t		n_phases;
+	double		work_done;		/* rows x epochs, for the fraction */
+	double		work_total;
+} mml_run;
+
+/* One participant's side of the run. */
+typedef struct mml_member
+{
+	mml_run    *run;
+	mml_host   *host;
+	mml_team	team;			/* {0, 1} while it trains an expert by itself */
+	bool		is_leader;		/* of the whole team, even then */
+	mml_data	data;
+	mml_net		net;
+	mml_batch	batch;			/* shared memory, or its own for experts */
+	mml_batch	own_batch;
+	void	   *own_memory;
+	mml_control *control;
+	mml_control own_control;
+	mml_table_space tables;
+	mml_metric_space metrics;
+	float	   *overlap;		/* [mml_diversity_words()] */
+	uint32_t   *counts;			/* [n_domain_ids + 1] */
+	uint32_t   *spare;			/* [capacity] */
+	const uint32_t *order;
+	uint32_t   *shuffled;
+	uint32_t   *domain_start;
+	uint32_t   *valid_start;
+	float	   *logits;
+	float	   *labels;
+	mml_outcome *outcomes;
+	double		last_sign;		/* when it last reported from inside an epoch */
+	float		average_share;		/* of the state that goes into the average */
+} mml_member;
+
+/* By the leader: everything that is shared.  MML_LIMIT before anything large is taken. */
+extern mml_status mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run);
+
+/* By every participant, with a host of its own, then together. */
+extern mml_status mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **member);
+extern void mml_run_leave(mml_member *member);
+
+/* By the leader, at the end: moves what the model needs out of run and rows. */
+extern mml_status mml_run_finish(mml_run *run, mml_model **model);
+extern void mml_run_free(mml_run *run);
+
+/* ---- phase.c: epochs over some rows ---- */
+
+typedef struct mml_phase_plan
+{
+	mml_phase	phase;
+	mml_mode	mode;
+	int			expert;			/* -1 = none */
+	uint32_t	domain;			/* of that expert: its id */
+	uint32_t	groups;			/* what trains */
+	double		learning_rate;
+	uint32_t   *rows;			/* [n_rows] to train on; shuffled in place */
+	size_t		n_rows;
+	size_t		valid_first;	/* validation rows [first, + n) */
+	size_t		n_valid;
+	int			run_index;
+} mml_phase_plan;
+
+extern mml_status mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outcome);
+
+/* All participants together: figures of all validation rows in a mode; logits stay in member->logits. */
+extern mml_status mml_evaluate(mml_member *member, mml_mode mode, mml_figures *figures);
+
+/* AUC of each domain id from the logits that are there: aucs: [n_domain_ids]. By the leader. */
+extern mml_status mml_domain_aucs(mml_member *member, double *aucs);
+
+/* What a state is chosen by: AUC, else less logloss; larger is better.  NaN figures: equal to all. */
+extern double mml_figures_score(const mml_figures *figures);
+
+extern void mml_barrier(const mml_member *member);
+
+/* ---- states.c: copies between the states of tensors ---- */
+
+typedef enum mml_copy
+{
+	MML_COPY_VALUE_TO_BEST, MML_COPY_BEST_TO_VALUE, MML_COPY_VALUE_TO_KEPT, MML_COPY_KEPT_TO_VALUE,
+	MML_COPY_CLEAR_MOMENTS,
+	MML_COPY_INTO_AVERAGE,		/* average += member->average_share (value - average) */
+	MML_COPY_SWAP_AVERAGE		/* value and average change places */
+} mml_copy;
+
+/* The tensors of some groups; participants share the work in one way whatever is copied, no barrier inside. */
+extern mml_status mml_copy_states(mml_member *member, uint32_t groups, mml_copy what);
+
+/* One expert's parts, by this participant alone. */
+extern void mml_copy_expert(mml_member *member, int expert, mml_copy what);
+
+/* ---- train.c: the program of a recipe ---- */
+
+extern mml_status mml_run_execute(mml_member *member);
+
+#endif							/* MML_TRAIN_H */
