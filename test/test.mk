@@ -45,9 +45,11 @@ demo:
 	@test/setup.sh
 	@test/with_server.sh test/demo/run.sh
 
+# With BACKBONES="wdl dcn" or all, and what test/bench/backbones.sh reads beside it,
+# every one of these; else the default backbone.
 bench:
 	@test/setup.sh
-	@test/with_server.sh test/bench/run.sh
+	@test/with_server.sh test/bench/$(if $(BACKBONES),backbones,run).sh
 
 # DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
 # environment, see there.

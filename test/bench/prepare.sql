@@ -1,14 +1,6 @@
 -- Tables of the bench: rows to train on (-v rows=...), rows to score (-v scored=...),
 -- the figures.  Users, items and domains in the numbers of MovieLens-1M.
-CREATE EXTENSION IF NOT EXISTS moemlora;
-DROP SCHEMA IF EXISTS bench CASCADE;
-CREATE SCHEMA bench;
-SELECT moemlora_drop(name) FROM moemlora.models WHERE name = 'bench'
-\g /dev/null
-
-CREATE FUNCTION bench.uniform(purpose int, n bigint) RETURNS float8
-LANGUAGE sql IMMUTABLE
-RETURN ((hashint8extended(n, purpose) >> 12) & 4503599627370495) / 4503599627370496.0::float8;
+\ir schema.sql
 
 -- place is the domain as a number, for PyTorch; a click depends on place and item.
 CREATE TABLE bench.rows AS

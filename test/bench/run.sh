@@ -16,28 +16,12 @@
 # PGDATABASE name, where it drops and makes schema bench and model "bench".
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=test/bench/common.sh
+. "$here/common.sh"
 RUNS=${RUNS:-5} ROWS=${ROWS:-300000} EPOCHS=${EPOCHS:-3} SCORED=${SCORED:-1000000}
 BENCH_JSON=${BENCH_JSON:-$(cd "$here/../.." && pwd)/build/bench.json}
 rows_file=$(mktemp)
 trap 'rm -f "$rows_file"' EXIT
-
-# One process and one thread, whatever the server's settings.
-export PGOPTIONS='-c client_min_messages=warning -c max_parallel_workers_per_gather=0 -c max_parallel_maintenance_workers=0'
-
-run_sql() {
-	psql -X -q -v ON_ERROR_STOP=1 "$@"
-}
-
-# A python3 that can import torch, or nothing.
-find_python() {
-	local python
-	for python in ${PYTHON:-python3 /usr/bin/python3}; do
-		if "$python" -c 'import torch' 2>/dev/null; then
-			echo "$python"
-			return
-		fi
-	done
-}
 
 # Adds a figure: what it is, how many rows in how many seconds.
 note() {
@@ -61,7 +45,7 @@ torch_run() {
 	note "training, PyTorch, $1 Adam" $((ROWS * EPOCHS)) "$seconds"
 }
 
-load_at_start=$(cut -d ' ' -f 1-3 /proc/loadavg)
+load_at_start=$(load_average)
 run_sql -v rows="$ROWS" -v scored="$SCORED" -f "$here/prepare.sql"
 run_sql -c "COPY (SELECT user_id, item_id, place, clicked::int FROM bench.rows) TO STDOUT (FORMAT csv)" >"$rows_file"
 python=$(find_python)
@@ -83,11 +67,8 @@ for ((round = 1; round <= RUNS; round++)); do
 	note "scoring, moemlora_predict" "$SCORED" "$(seconds_of "SELECT sum(moemlora_predict('bench', domain, s)) FROM bench.scored AS s")"
 done
 
-torch="not installed; for the comparison: apt-get install -y python3-torch"
-[ -z "$python" ] || torch=$("$python" -c 'import torch; print(torch.__version__)')
-cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1) || true
 mkdir -p "$(dirname "$BENCH_JSON")"
-run_sql -v runs="$RUNS" -v cpu="${cpu:-unknown}" -v cores="$(nproc)" -v torch="$torch" \
-	-v load="$load_at_start before, $(cut -d ' ' -f 1-3 /proc/loadavg) after" -f "$here/report.sql"
+run_sql -v runs="$RUNS" -v cpu="$(cpu_name)" -v cores="$(nproc)" -v torch="$(torch_version "$python")" \
+	-v load="$load_at_start before, $(load_average) after" -f "$here/report.sql"
 run_sql -At -c "TABLE bench.json" >"$BENCH_JSON"
 echo "The same as JSON: $BENCH_JSON"

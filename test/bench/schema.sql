@@ -1,0 +1,10 @@
+-- Schema bench from scratch, no model "bench", and numbers drawn without a state.
+CREATE EXTENSION IF NOT EXISTS moemlora;
+DROP SCHEMA IF EXISTS bench CASCADE;
+CREATE SCHEMA bench;
+SELECT moemlora_drop(name) FROM moemlora.models WHERE name = 'bench'
+\g /dev/null
+
+CREATE FUNCTION bench.uniform(purpose int, n bigint) RETURNS float8
+LANGUAGE sql IMMUTABLE
+RETURN ((hashint8extended(n, purpose) >> 12) & 4503599627370495) / 4503599627370496.0::float8;
