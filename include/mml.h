@@ -9,8 +9,9 @@
  *
  * Intended use, training:
  *   1. mml_config_init(), mml_config_set_...(), mml_config_check()
- *   2. mml_rows_create_training(); for each row mml_rows_begin(), one mml_put_...
- *      call per feature, mml_rows_end_training(); then mml_rows_finish()
+ *   2. mml_rows_create_training(), to go on from a model mml_rows_start_from();
+ *      for each row mml_rows_begin(), one mml_put_... call per feature,
+ *      mml_rows_end_training(); then mml_rows_finish()
  *   3. mml_train()
  *   4. mml_model_save()
  * Intended use, scoring:
@@ -370,6 +371,26 @@ typedef struct mml_phase_summary
 } mml_phase_summary;
 
 typedef struct mml_model mml_model;
+
+/*
+ * Warm start: training on these rows goes on from `previous` instead of from
+ * fresh values.  Call it before the first row.  `previous` must be of the same
+ * host; the rows own it from now on, whatever the answer.  `version`, from 1, is
+ * what messages and the first phase's note call it.
+ *
+ * Values of categories, domains and experts of `previous` stay, whether or not
+ * they occur in the rows; new ones are added.  A new category starts as in any
+ * training, a new domain's embedding at the mean of the known ones, a new expert
+ * as one that does nothing; in the gate of a known domain the new expert has the
+ * smallest logit.  Numeric features keep their mean and deviation, unless they
+ * had none.  Every start of recipe auto begins from these values, every phase
+ * with fresh moments; and what training begins from is a candidate in the end,
+ * so the model is not worse than that on the validation rows.
+ *
+ * MML_BAD_OPTION: features or sizes are not those of `previous`; the message
+ * says which.  Experts and gate may come and go with the method.
+ */
+extern mml_status mml_rows_start_from(mml_rows *rows, mml_model *previous, int32_t version);
 
 /*
  * Trains on finished rows and returns the model.  Takes what it needs out of

@@ -174,6 +174,11 @@ extern mml_status mml_params_initialize(mml_host *host, const mml_params *params
 extern bool mml_params_view(const mml_params *params, const mml_arena *arena, const mml_field *fields,
 							const char *name, bool is_gradient, mml_tensor_view *view);
 
+/* ---- warm_values.c ---- */
+
+/* Warm start: writes the values of the version before over initial ones, all groups; nothing without one. */
+extern mml_status mml_warm_overlay(mml_host *host, const mml_rows *rows, const mml_params *params, const mml_arena *arena);
+
 /* ---- net.c: forward and backward of one batch ---- */
 
 /* Where a participant sees the rows. */

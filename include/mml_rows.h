@@ -89,6 +89,12 @@ typedef struct mml_field
 extern mml_status mml_field_copy_spec(mml_host *host, mml_field *field, const mml_field_spec *spec);
 extern void mml_field_free(mml_host *host, mml_field *field);
 
+/* "categorical" and so on. */
+extern const char *mml_kind_name(int32_t kind);
+
+/* Whether its ids are those of a vocabulary; the domain's are not. */
+extern bool mml_field_has_vocabulary(const mml_field *field);
+
 /* Ids of a frozen categorical or multi field, or 1 or 0 as table_rows says. */
 extern uint32_t mml_field_table_rows(const mml_field *field);
 
@@ -156,6 +162,9 @@ struct mml_rows
 	size_t		n_valid;
 	int32_t    *domain_expert;	/* finished: [D + 1] first expert of a domain's id, -1 = none */
 	int32_t		n_experts;
+
+	mml_model  *previous;		/* what a warm start goes on from, owned; else NULL */
+	int32_t		previous_version;	/* its number, 0 = no warm start */
 };
 
 extern void mml_rows_init_layout(mml_rows *rows);
@@ -176,7 +185,24 @@ mml_rows_record(const mml_rows *rows, size_t row)
 	return page + (row & (((size_t) 1 << rows->row_shift) - 1)) * rows->row_words;
 }
 
-/* dataset.c: gives each domain with enough training rows its experts: fills domain_expert, n_experts. */
+/*
+ * dataset.c: gives each domain with enough training rows, or with experts in the
+ * version before, its experts: fills domain_expert, n_experts.
+ */
 extern mml_status mml_rows_assign_experts(mml_rows *rows, const mml_config *config);
+
+/* ---- warm.c: what rows take over from the version before; nothing without one ---- */
+
+/* MML_BAD_OPTION: with this configuration training cannot go on from that version. */
+extern mml_status mml_warm_check(const mml_rows *rows, const mml_config *config);
+
+/* counts: [values of field f as learned]; makes all values of that version stay when it freezes. */
+extern void mml_warm_keep_values(const mml_rows *rows, int f, uint32_t *counts);
+
+/* Numeric features get the mean and deviation of that version. */
+extern void mml_warm_keep_scales(mml_rows *rows);
+
+/* The first expert that a domain (its index now) had in that version, -1 = none. */
+extern int32_t mml_warm_expert(const mml_rows *rows, uint32_t domain);
 
 #endif							/* MML_ROWS_H */

@@ -162,13 +162,6 @@ split_rows(mml_rows *rows, uint64_t *keys)
 
 /* --------------------------------------------------------------------- ids */
 
-static bool
-has_vocabulary(const mml_field *field)
-{
-	return !field->is_domain && field->hash_buckets == 0 &&
-		(field->kind == MML_CATEGORICAL || field->kind == MML_MULTI);
-}
-
 static uint32_t *
 items_of(const mml_rows *rows, const uint32_t *slot)
 {
@@ -202,8 +195,9 @@ rename_slot(const mml_rows *rows, const mml_field *field, uint32_t *slot, const 
 
 /* One field: counts its values in the training rows, freezes, renames. */
 static mml_status
-settle_vocabulary(mml_rows *rows, mml_field *field)
+settle_vocabulary(mml_rows *rows, int f)
 {
+	mml_field  *field = &rows->fields[f];
 	uint32_t   *counts;
 	uint32_t   *to_final = NULL;
 	mml_status	status;
@@ -216,6 +210,7 @@ settle_vocabulary(mml_rows *rows, mml_field *field)
 			count_slot(rows, field, mml_rows_record(rows, i) + field->slot, counts);
 		status = poll_rows(rows, i);
 	}
+	mml_warm_keep_values(rows, f, counts);
 	if (status == MML_OK)
 		status = mml_vocabulary_freeze(rows->host, &field->vocabulary, counts,
 									   (uint32_t) rows->config.min_count, to_final);
@@ -398,6 +393,7 @@ standardize(mml_rows *rows)
 		status = add_moments(rows, of, n, true);
 	for (int j = 0; j < n; j++)
 		set_scale(&rows->fields[of[j].field], &of[j]);
+	mml_warm_keep_scales(rows);
 	if (status == MML_OK && n > 0)
 		status = write_z(rows, of, n);
 	mml_release(rows->host, of);
@@ -480,8 +476,8 @@ settle_fields(mml_rows *rows)
 	{
 		mml_field  *field = &rows->fields[f];
 
-		if (has_vocabulary(field))
-			MML_TRY(settle_vocabulary(rows, field));
+		if (mml_field_has_vocabulary(field))
+			MML_TRY(settle_vocabulary(rows, f));
 		if (field->kind == MML_VECTOR && field->width == 0)
 			return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" is NULL in every row", field->name);
 	}
@@ -527,7 +523,7 @@ mml_rows_assign_experts(mml_rows *rows, const mml_config *config)
 	{
 		mml_domain *domain = &rows->names->entries[d];
 		bool		has_experts = config->method != MML_BACKBONE &&
-			domain->rows - domain->valid_rows >= config->min_domain_rows;
+			(domain->rows - domain->valid_rows >= config->min_domain_rows || mml_warm_expert(rows, (uint32_t) d) >= 0);
 
 		domain->first_expert = has_experts ? rows->n_experts : -1;
 		rows->domain_expert[d + 1] = domain->first_expert;

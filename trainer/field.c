@@ -62,6 +62,23 @@ mml_field_table_rows(const mml_field *field)
 	}
 }
 
+bool
+mml_field_has_vocabulary(const mml_field *field)
+{
+	return !field->is_domain && field->hash_buckets == 0 &&
+		(field->kind == MML_CATEGORICAL || field->kind == MML_MULTI);
+}
+
+const char *
+mml_kind_name(int32_t kind)
+{
+	static const char *const names[] = {
+		[MML_CATEGORICAL] = "categorical",[MML_NUMERIC] = "numeric",[MML_MULTI] = "multi",[MML_VECTOR] = "vector"
+	};
+
+	return names[kind];
+}
+
 void
 mml_field_free(mml_host *host, mml_field *field)
 {

@@ -126,6 +126,7 @@ mml_rows_free(mml_rows *rows)
 		mml_release(host, rows->fields);
 		mml_release(host, rows->names);
 	}
+	mml_model_free(rows->previous);
 	mml_arena_free(&rows->arena);
 	mml_release(host, rows->row_pages);
 	mml_release(host, rows->vector_pages);
@@ -216,12 +217,8 @@ add_hash(mml_rows *rows, int field, uint64_t value_hash)
 static mml_status
 wrong_kind(mml_rows *rows, const mml_field *field, const char *what)
 {
-	static const char *const kind_name[] = {
-		[MML_CATEGORICAL] = "categorical",[MML_NUMERIC] = "numeric",[MML_MULTI] = "multi",[MML_VECTOR] = "vector"
-	};
-
 	return mml_fail(rows->host, MML_BAD_DATA, "feature \"%s\" is %s and cannot take %s",
-					field->name, kind_name[field->kind], what);
+					field->name, mml_kind_name(field->kind), what);
 }
 
 /* The id of a category. */
@@ -514,6 +511,17 @@ widen(mml_rows *rows, mml_field *field, size_t width)
 	return open_record(rows);
 }
 
+static mml_status
+wrong_width(mml_rows *rows, const mml_field *field, size_t width)
+{
+	(void) mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has length %zu instead of %u",
+					field->name, width, field->width);
+	if (rows->previous_version > 0)
+		mml_fail_hint(rows->host, "Give vectors as long as those of version %d, or train without \"warm_start\".",
+					  rows->previous_version);
+	return MML_BAD_DATA;
+}
+
 mml_status
 mml_put_vector(mml_rows *rows, int f, const float *values, size_t width)
 {
@@ -524,8 +532,7 @@ mml_put_vector(mml_rows *rows, int f, const float *values, size_t width)
 	if (field->width == 0)
 		MML_TRY(check_width(rows, field, width));
 	else if (width != field->width)
-		return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has length %zu instead of %u",
-						field->name, width, field->width);
+		return wrong_width(rows, field, width);
 	for (size_t i = 0; i < width; i++)
 		if (MML_UNLIKELY(!isfinite(values[i])))
 			return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has an element that is %s",

@@ -74,6 +74,10 @@ check_memory(const mml_run *run)
 		(uint64_t) (run->n_train * 8 + run->n_valid * 36);
 	char		part[96] = "";
 
+	/* the model's own values come when those of a warm start have gone */
+	if (run->rows->previous != NULL)
+		needed -= MML_MIN((uint64_t) mml_arena_bytes(&run->rows->previous->arena),
+						  mml_params_count(run->params, MML_GROUP_ALL) * sizeof(float));
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
 	if (experts >> 20 > 0)
@@ -177,6 +181,7 @@ mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run
 	*run = NULL;
 	if (!rows->is_finished)
 		return mml_fail(host, MML_BAD_DATA, "rows are not finished");
+	MML_TRY(mml_warm_check(rows, config));
 	MML_TRY(mml_rows_assign_experts(rows, config));
 	MML_TRY(MML_NEW(host, *run, 1));
 	(*run)->host = host;
@@ -362,6 +367,8 @@ mml_run_finish(mml_run *run, mml_model **model)
 {
 	mml_status	status;
 
+	mml_model_free(run->rows->previous);
+	run->rows->previous = NULL;
 	MML_TRY(mml_model_create(run->host, model));
 	(*model)->config = run->config;
 	(*model)->facts = run->facts;

@@ -106,10 +106,17 @@ note_domains(const mml_run *run, mml_phase_summary *summary)
 	add_note(summary, text);
 }
 
-/* What a person should know about how the state of a phase was chosen. */
+/* What a person should know about where training begins and how the state of a phase was chosen. */
 static void
 note_selection(const mml_run *run, mml_phase_summary *summary)
 {
+	char		text[64];
+
+	if (run->rows->previous_version > 0)
+	{
+		mml_format(text, sizeof(text), "warm start from version %d", run->rows->previous_version);
+		add_note(summary, text);
+	}
 	if (run->n_valid == 0)
 		add_note(summary, "no validation rows: all epochs were run and the last state kept");
 	else if (isnan(summary->valid_auc))
@@ -306,8 +313,11 @@ initialize(mml_member *member, double own_share)
 	const mml_run *run = member->run;
 
 	if (is_leader(member))
+	{
 		MML_TRY(mml_params_initialize(member->host, run->params, run->arena, run->config.seed, MML_GROUP_ALL,
 									  run->config.gate_own_share > 0.0 ? run->config.gate_own_share : own_share));
+		MML_TRY(mml_warm_overlay(member->host, run->rows, run->params, run->arena));
+	}
 	mml_barrier(member);
 	return MML_OK;
 }
@@ -444,7 +454,53 @@ note_facts(mml_run *run, const mml_figures *figures, mml_mode served, mml_mode l
 	facts->valid_logloss = figures[served].logloss;
 }
 
-/* A recipe never ends worse than it began: `start` reached its figures in its own mode. */
+/* What the phases from number `first` on have learned is not in the model. */
+static void
+drop_phases(mml_run *run, int first)
+{
+	for (int i = first; i < run->n_phases; i++)
+	{
+		if (run->phases[i].is_used)
+			add_note(&run->phases[i], "not used");
+		run->phases[i].is_used = 0;
+	}
+}
+
+/* What a warm start begins from is a candidate in the end, as it would be served. */
+static mml_status
+measure_warm_start(mml_member *member)
+{
+	mml_figures figures[MML_MODE_GATE + 1];
+	mml_mode	last;
+
+	member->warm = (mml_figures) {.logloss = NAN,.auc = NAN,.wauc = NAN};
+	if (member->run->rows->previous_version == 0)
+		return MML_OK;
+	MML_TRY(initialize(member, OWN_SHARE_GATE));
+	MML_TRY(measure_modes(member, figures, &last));
+	member->warm = figures[best_mode(member->run, figures, last)];
+	return MML_OK;
+}
+
+/* Back to what a warm start began from. */
+static mml_status
+undo_phases(mml_member *member, mml_figures *figures, mml_mode *served, mml_mode *last)
+{
+	MML_TRY(initialize(member, OWN_SHARE_GATE));
+	MML_TRY(measure_modes(member, figures, last));
+	*served = best_mode(member->run, figures, *last);
+	if (is_leader(member))
+	{
+		drop_phases(member->run, 0);
+		add_note(member->run->phases, "what training began from was better and stays");
+	}
+	return MML_OK;
+}
+
+/*
+ * A recipe never ends worse than it began: `start` reached its figures in its
+ * own mode, and a warm start had some before.
+ */
 static mml_status
 choose_served(mml_member *member, mml_recipe start, const mml_figures *start_figures)
 {
@@ -458,17 +514,14 @@ choose_served(mml_member *member, mml_recipe start, const mml_figures *start_fig
 	if (run->method == MML_MOE_MLORA && run->config.serve == MML_SERVE_AUTO && run->n_valid > 0 &&
 		mml_figures_score(&figures[served]) < mml_figures_score(start_figures))
 	{
-		int			first_later = run->config.recipe == MML_RECIPE_AUTO ? 3 : 1;
-
 		MML_TRY(keep_state(member, MML_COPY_KEPT_TO_VALUE));
 		MML_TRY(measure_modes(member, figures, &last));
 		served = is_servable(figures, starts[start].mode) ? starts[start].mode : best_mode(run, figures, last);
-		for (int i = first_later; is_leader(member) && i < run->n_phases; i++)
-		{
-			run->phases[i].is_used = 0;
-			add_note(&run->phases[i], "not used");
-		}
+		if (is_leader(member))
+			drop_phases(run, run->config.recipe == MML_RECIPE_AUTO ? 3 : 1);
 	}
+	if (mml_figures_score(&figures[served]) < mml_figures_score(&member->warm))
+		MML_TRY(undo_phases(member, figures, &served, &last));
 	if (is_leader(member))
 		note_facts(run, figures, served, last);
 	mml_barrier(member);
@@ -504,6 +557,7 @@ mml_run_execute(mml_member *member)
 	if (is_leader(member))
 		member->run->work_total = planned_work(member->run);
 	mml_barrier(member);
+	MML_TRY(measure_warm_start(member));
 	if (member->run->method == MML_MOE_MLORA)
 		return run_moe_mlora(member);
 	MML_TRY(run_start(member, recipe, &figures));

@@ -34,6 +34,27 @@ check_stops(const char *what, const mml_config *config, const unit_data *data, l
 	}
 }
 
+/* A warm start from what such a training leaves. */
+static void
+check_warm_stops(const mml_config *config, const unit_data *data)
+{
+	unit_data	second = *data;
+	unit_host	unit;
+	unit_bytes	bytes;
+	mml_model  *model;
+
+	unit_host_init(&unit);
+	unit_check(unit_train(&unit.host, config, data, 1, &model) == MML_OK &&
+			   unit_save(&unit.host, model, &bytes) == MML_OK, "train: %s", unit_error(&unit.host));
+	mml_model_free(model);
+	second.draw = 1;
+	second.first_user = 10;
+	second.first_domain = 1;
+	second.previous = &bytes;
+	check_stops("warm start", config, &second, 100);
+	unit_bytes_free(&bytes);
+}
+
 /* So many rows that sorting them polls by itself: only reading and finishing. */
 static void
 test_many_rows(bool has_times)
@@ -90,6 +111,7 @@ main(void)
 	config.gate = MML_GATE_INPUT;
 	config.recipe = MML_RECIPE_GATED;
 	check_stops("gate over the input", &config, &data, 100);
+	check_warm_stops(&config, &data);
 	/* batches and validation sets that poll by themselves */
 	config.method = MML_BACKBONE;
 	config.finetune = 0;

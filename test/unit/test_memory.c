@@ -1,12 +1,15 @@
 /*
  * test_memory.c - the whole way from rows to scores while memory runs out: at
- * every single allocation, and at limits that grow until it is enough.
+ * every single allocation, and at limits that grow until it is enough; the same
+ * for warm starts.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
+
+static unit_bytes previous;		/* what the warm starts go on from */
 
 static void
 open_case(mml_config *config, unit_data *data, const char *recipe, const char *gate)
@@ -21,6 +24,27 @@ open_case(mml_config *config, unit_data *data, const char *recipe, const char *g
 	config->expert_diversity = 0.1;
 	(void) unit_set(config, "recipe", recipe);
 	(void) unit_set(config, "gate", gate);
+	data->previous = previous.n > 0 ? &previous : NULL;
+}
+
+/* From now on every case is a warm start, from a version of other rows. */
+static void
+train_previous(const char *gate, size_t n_rows)
+{
+	mml_config	config;
+	unit_data	data;
+	unit_host	unit;
+	mml_model  *model;
+
+	open_case(&config, &data, "gated", gate);
+	data.n_rows = n_rows;
+	data.draw = 1;
+	data.first_user = 10;
+	data.first_domain = 1;
+	unit_host_init(&unit);
+	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_OK &&
+			   unit_save(&unit.host, model, &previous) == MML_OK, "train: %s", unit_error(&unit.host));
+	mml_model_free(model);
 }
 
 /* Each allocation in turn is the first that fails, and all after it. */
@@ -102,6 +126,62 @@ test_growing_limit(const char *recipe, size_t n_rows)
 			   enough);
 }
 
+static void
+open_wide(mml_config *config, unit_data *data)
+{
+	open_case(config, data, "paper", "domain");
+	config->method = MML_BACKBONE;
+	config->finetune = 0;
+	config->embedding_dim = 256;
+	config->hidden[0] = 1024;
+}
+
+/* The megabytes that a training under too low a limit says it needs. */
+static unsigned long
+needed_megabytes(void)
+{
+	mml_config	config;
+	unit_data	data;
+	unit_host	unit;
+	mml_model  *model;
+
+	open_wide(&config, &data);
+	unit_host_init(&unit);
+	unit.host.memory_limit = 40 << 20;
+	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_LIMIT &&
+			   strcmp(unit_error(&unit.host), "training needs more memory than allowed") == 0, "\"%s\"",
+			   unit_error(&unit.host));
+	return strtoul(unit.host.error.detail + strcspn(unit.host.error.detail, "0123456789"), NULL, 10);
+}
+
+/* What a warm start goes on from makes room for the new model's own values: it needs no more than a first training. */
+static void
+test_room_of_version_before(void)
+{
+	mml_config	config;
+	unit_data	data;
+	unit_host	unit;
+	mml_model  *model;
+	unsigned long first;
+	size_t		most;
+
+	first = needed_megabytes();
+	open_wide(&config, &data);
+	unit_host_init(&unit);
+	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_OK &&
+			   unit_save(&unit.host, model, &previous) == MML_OK, "train: %s", unit_error(&unit.host));
+	unit_check(mml_model_bytes(model) > 6 << 20, "the model has %zu bytes", mml_model_bytes(model));
+	mml_model_free(model);
+	most = unit.most_used;
+	unit_check(needed_megabytes() <= first + 1, "%lu MB instead of %lu", needed_megabytes(), first);
+	data.previous = &previous;
+	unit_host_init(&unit);
+	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_OK, "train: %s", unit_error(&unit.host));
+	unit_check(unit.most_used < most + (1 << 20), "%zu bytes instead of %zu", unit.most_used, most);
+	mml_model_free(model);
+	unit_bytes_free(&previous);
+}
+
 /* Pieces of any size fit as long as their sum does: room must not be held back in large blocks. */
 static void
 test_arena_under_limit(void)
@@ -156,6 +236,14 @@ main(void)
 	test_every_allocation("joint", "input", "xdeepfm");
 	test_growing_limit("gated", 300);
 	test_growing_limit("paper", 9000);
+	train_previous("input", 150);
+	test_every_allocation("gated", "input");
+	unit_bytes_free(&previous);
+	train_previous("domain", 300);
+	test_every_allocation("paper", "domain");
+	test_growing_limit("gated", 9000);
+	unit_bytes_free(&previous);
+	test_room_of_version_before();
 	test_arena_under_limit();
 	test_uncountable();
 	return unit_done();

@@ -184,6 +184,27 @@ check_sizes(const char *what, const mml_config *config, const unit_data *data)
 	unit_bytes_free(&alone.bytes);
 }
 
+/* One participant lays the values of the version before out for all. */
+static void
+check_warm_start(void)
+{
+	mml_config	config;
+	unit_data	data;
+	answers		before;
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	config.recipe = MML_RECIPE_AUTO;
+	train_and_ask(&config, &data, 0, 1, &before);
+	data.previous = &before.bytes;
+	data.draw = 1;
+	data.first_user = 10;
+	data.first_domain = 1;
+	config.min_domain_rows = 20;
+	check_sizes("warm start", &config, &data);
+	unit_bytes_free(&before.bytes);
+}
+
 int
 main(void)
 {
@@ -231,5 +252,6 @@ main(void)
 	config.recipe = MML_RECIPE_GATED;
 	for (config.backbone = mml_backbone_find("deepfm"); config.backbone < mml_backbones(); config.backbone++)
 		check_sizes(mml_backbone_name(config.backbone), &config, &data);
+	check_warm_start();
 	return unit_done();
 }

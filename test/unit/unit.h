@@ -108,6 +108,8 @@ extern double unit_overlap(const mml_params *params, const mml_arena *arena);
 #define UNIT_HASH 16			/* users by hash into 16 buckets, not by vocabulary */
 #define UNIT_MAX_FEATURES 6
 
+struct unit_bytes;
+
 /* Which rows there are: each is a function of the seed and its number alone. */
 typedef struct unit_data
 {
@@ -119,9 +121,14 @@ typedef struct unit_data
 	uint32_t	features;		/* UNIT_... */
 	bool		is_one_class;	/* all labels 1 */
 	bool		has_weights;	/* 0, 1/2, 1, ... */
+	bool		is_weightless;	/* all weights are 0: with l2 0 nothing is learned */
 	bool		has_times;
 	bool		is_perverse;	/* validation rows of n_valid have the other label: learning makes it worse */
 	size_t		n_valid;		/* the last rows validate, the others train; 0 = by share or time */
+	uint64_t	draw;			/* other rows of the same truth for each number */
+	uint32_t	first_user;		/* users are from this number on; so below */
+	uint32_t	first_domain;
+	const struct unit_bytes *previous;	/* warm start from this saved model, as version 3; NULL = none */
 } unit_data;
 
 /* 600 rows, 30 users, 20 items, 3 domains, all kinds. */
@@ -143,6 +150,9 @@ extern void unit_domain_of(const unit_data *data, size_t row, char *name, size_t
 extern mml_status unit_put_values(mml_rows *rows, const unit_data *data, size_t row);
 extern mml_status unit_push_training(mml_rows *rows, const unit_data *data, size_t row);
 extern mml_status unit_push_scoring(mml_rows *rows, const unit_data *data, size_t row);
+
+/* Rows to push to; those of a warm start know what they start from. */
+extern mml_status unit_open_rows(mml_host *host, const mml_config *config, const unit_data *data, mml_rows **rows);
 
 /* All rows, in an order that follows from `order` (0 = as they are), finished. */
 extern mml_status unit_rows(mml_host *host, const mml_config *config, const unit_data *data, uint64_t order,

@@ -99,14 +99,15 @@ planted_logit(const unit_data *data, const row_values *row)
 static void
 draw_row(const unit_data *data, size_t i, row_values *row)
 {
-	uint64_t	key = mml_combine(data->seed, i);
+	uint64_t	key = mml_combine(data->seed + (data->draw << 32), i);
 	uint64_t	n = 0;
 
-	row->user = (uint32_t) mml_below(key, n++, data->n_users);
+	row->user = data->first_user + (uint32_t) mml_below(key, n++, data->n_users);
 	row->item = (uint32_t) mml_below(key, n++, data->n_items);
 	row->domain = data->n_domains - 1;
 	if (data->n_domains > 1 && mml_uniform(key, n++) >= 0.02)
 		row->domain = (uint32_t) mml_below(key, n++, data->n_domains - 1);
+	row->domain += data->first_domain;
 	row->price = mml_uniform(key, n++) < 0.1 ? NAN : 10.0 + 2.0 * mml_normal(key, n + 100);
 	row->n_tags = (int) mml_below(key, n++, 6) - 1;
 	row->n_tags = row->n_tags > 3 ? 3 : row->n_tags;
@@ -201,7 +202,7 @@ unit_push_training(mml_rows *rows, const unit_data *data, size_t i)
 	unit_domain_of(data, i, domain, sizeof(domain));
 	facts.domain_length = strlen(domain);
 	facts.label = row.label;
-	facts.weight = row.weight;
+	facts.weight = data->is_weightless ? 0.0 : row.weight;
 	facts.time = (double) (i / 2);	/* ties */
 	if (data->n_valid > 0)
 		facts.split = i < data->n_rows - data->n_valid ? MML_SPLIT_TRAIN : MML_SPLIT_VALID;
@@ -240,13 +241,33 @@ push_all(mml_rows *rows, const unit_data *data, uint64_t order)
 }
 
 mml_status
-unit_rows(mml_host *host, const mml_config *config, const unit_data *data, uint64_t order, mml_rows **rows)
+unit_open_rows(mml_host *host, const mml_config *config, const unit_data *data, mml_rows **rows)
 {
 	mml_field_spec specs[UNIT_MAX_FEATURES];
 	int			n_specs = unit_specs(data, specs);
+	mml_model  *previous;
 	mml_status	status;
 
 	MML_TRY(mml_rows_create_training(host, config, specs, n_specs, rows));
+	if (data->previous == NULL)
+		return MML_OK;
+	status = unit_load(host, data->previous, &previous);
+	if (status == MML_OK)
+		status = mml_rows_start_from(*rows, previous, 3);
+	if (status != MML_OK)
+	{
+		mml_rows_free(*rows);
+		*rows = NULL;
+	}
+	return status;
+}
+
+mml_status
+unit_rows(mml_host *host, const mml_config *config, const unit_data *data, uint64_t order, mml_rows **rows)
+{
+	mml_status	status;
+
+	MML_TRY(unit_open_rows(host, config, data, rows));
 	status = push_all(*rows, data, order);
 	if (status == MML_OK)
 		status = mml_rows_finish(*rows);
