@@ -383,8 +383,8 @@ typedef struct mml_model mml_model;
  * training, a new domain's embedding at the mean of the known ones, a new expert
  * as one that does nothing; in the gate of a known domain the new expert has the
  * smallest logit.  Numeric features keep their mean and deviation, unless they
- * had none.  Every start of recipe auto begins from these values, every phase
- * with fresh moments; and what training begins from is a candidate in the end,
+ * had none.  Every start of recipe auto begins with these values, every phase
+ * with fresh moments; and what training begins with is a candidate in the end,
  * so the model is not worse than that on the validation rows.
  *
  * MML_BAD_OPTION: features or sizes are not those of `previous`; the message

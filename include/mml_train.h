@@ -104,7 +104,7 @@ typedef struct mml_member
 	float	   *labels;
 	mml_outcome *outcomes;
 	double		last_sign;		/* when it last reported from inside an epoch */
-	mml_figures warm;			/* of what a warm start begins from, in the mode it would be served in */
+	mml_figures warm;			/* of what a warm start begins with, in the mode it would be served in */
 	float		average_share;		/* of the state that goes into the average */
 } mml_member;
 

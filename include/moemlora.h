@@ -60,6 +60,7 @@ typedef struct TrainOptions
 	char	   *weight_column;
 	List	   *columns;		/* of ColumnOption * */
 	int			workers;		/* -1: not given */
+	bool		warm_start;
 	Jsonb	   *given;			/* as the caller wrote them */
 } TrainOptions;
 
@@ -251,6 +252,17 @@ extern int32 ModelStoreSave(const mml_model *model, const ModelDescription *desc
 
 /* Removes the model with all its versions. */
 extern void ModelStoreDrop(const char *name);
+
+/* warm_start.c: the version that a training goes on from */
+
+/* The current version, decoded in the memory of `host`; NULL, with a NOTICE, where there is no such model yet. */
+extern mml_model *WarmStartLoad(mml_host *host, const char *model_name, int32 *version);
+
+/*
+ * Where the source's columns are the features of the version in another order,
+ * their names in the version's order: a List of String nodes.  Else NIL.
+ */
+extern List *WarmStartFeatures(const mml_model *model, const mml_field_spec *specs, int n_specs);
 
 /* model_cache.c: decoded models of this session */
 

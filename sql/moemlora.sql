@@ -493,7 +493,7 @@ RETURNS TABLE (
 	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 5;
 COMMENT ON FUNCTION @extschema@.moemlora_train(text, text, text, text, text[], jsonb) IS
 $$Trains a model and stores it as a new version, which becomes current; creates the model, owned by the caller, if there is none. Returns one row per phase.
-source: what can stand after FROM, a table, a view or a query in parentheses; it runs with the caller's rights. label, domain: its columns; label is boolean or a number in [0,1]. features: columns, NULL = all but label, domain and those named in options. options: see the README.
+source: what can stand after FROM, a table, a view or a query in parentheses; it runs with the caller's rights. label, domain: its columns; label is boolean or a number in [0,1]. features: columns, NULL = all but label, domain and those named in options. options: see the README; with {"warm_start": true} training begins with what the current version knows, if there is one.
 Durations in seconds, losses in nats, AUC in 0..1 on the validation rows. One NOTICE per epoch; view moemlora.progress shows it live. An error or cancel stores nothing.
 Errors: undefined_column, invalid_parameter_value (an option), data_exception (a value, with row and column), insufficient_privilege (the model of another role), lock_not_available (it is being trained), program_limit_exceeded (moemlora.training_memory).
 Example: SELECT * FROM moemlora_train('ctr', 'interactions', 'clicked', 'category', ARRAY['user_id', 'item_id', 'price'], '{"epochs": 20}');$$;

@@ -217,13 +217,11 @@ ReadWorkers(TrainOptions *options, const JsonbValue *value)
 }
 
 static void
-ReadWarmStart(TrainOptions *options pg_attribute_unused(), const JsonbValue *value)
+ReadWarmStart(TrainOptions *options, const JsonbValue *value)
 {
 	if (value->type != jbvBool)
 		OptionRefuse("warm_start", "true or false", value);
-	if (value->val.boolean)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("option \"warm_start\" is not available in this version")));
+	options->warm_start = value->val.boolean;
 }
 
 static void

@@ -48,6 +48,10 @@ typedef struct TrainJob
 	List	   *features;		/* of String nodes; NIL: all columns */
 	TrainOptions *options;
 
+	/* What a warm start goes on from; NULL: there is none. */
+	mml_model  *previous;
+	int32		previous_version;
+
 	/* The source's columns, once it runs */
 	Binding    *binding;
 	FactColumn *label;
@@ -184,6 +188,22 @@ FindFact(TrainJob *job, TupleDesc desc, const char *name, FactRole role)
 	return fact;
 }
 
+/* Columns to features.  An order that nobody asked for may be that of the version before. */
+static void
+BindFeatures(TrainJob *job, TupleDesc desc, mml_field_spec **specs, int *n_specs)
+{
+	List	   *features;
+
+	job->binding = BindingForTraining(desc, job->features, job->arguments[ARG_LABEL], job->arguments[ARG_DOMAIN],
+									  job->options, specs, n_specs);
+	if (job->previous == NULL || job->features != NIL)
+		return;
+	features = WarmStartFeatures(job->previous, *specs, *n_specs);
+	if (features != NIL)
+		job->binding = BindingForTraining(desc, features, job->arguments[ARG_LABEL], job->arguments[ARG_DOMAIN],
+										  job->options, specs, n_specs);
+}
+
 /* The columns are known: binds them and makes the set of rows. */
 static void
 JobStart(void *self, TupleDesc desc)
@@ -200,12 +220,13 @@ JobStart(void *self, TupleDesc desc)
 	job->split = FindFact(job, desc, options->split_column, FACT_SPLIT);
 	job->time = FindFact(job, desc, options->time_column, FACT_TIME);
 	job->weight = FindFact(job, desc, options->weight_column, FACT_WEIGHT);
-	job->binding = BindingForTraining(desc, job->features, job->arguments[ARG_LABEL], job->arguments[ARG_DOMAIN],
-									  options, &specs, &n_specs);
+	BindFeatures(job, desc, &specs, &n_specs);
 	job->last_column = Max(job->last_column, BindingLastColumn(job->binding));
 	for (i = 0; i < n_specs; i++)
 		job->feature_names = lappend(job->feature_names, makeString(pstrdup(specs[i].name)));
 	BridgeCheck(&job->host, mml_rows_create_training(&job->host, &options->config, specs, n_specs, &job->rows));
+	if (job->previous != NULL)
+		BridgeCheck(&job->host, mml_rows_start_from(job->rows, job->previous, job->previous_version));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -409,6 +430,8 @@ RunJob(TrainJob *job, const char *query, ResultRows *result)
 	int32		version;
 	int			i;
 
+	if (job->options->warm_start)
+		job->previous = WarmStartLoad(&job->host, job->arguments[ARG_MODEL], &job->previous_version);
 	ReadRows(job, query);
 	BridgeCheck(&job->host, mml_rows_finish(job->rows));
 	BridgeCheck(&job->host, mml_train(&job->host, job->rows, &job->options->config, &model));

@@ -466,7 +466,7 @@ drop_phases(mml_run *run, int first)
 	}
 }
 
-/* What a warm start begins from is a candidate in the end, as it would be served. */
+/* What a warm start begins with is a candidate in the end, as it would be served. */
 static mml_status
 measure_warm_start(mml_member *member)
 {
@@ -482,7 +482,7 @@ measure_warm_start(mml_member *member)
 	return MML_OK;
 }
 
-/* Back to what a warm start began from. */
+/* Back to what a warm start began with. */
 static mml_status
 undo_phases(mml_member *member, mml_figures *figures, mml_mode *served, mml_mode *last)
 {
@@ -492,7 +492,7 @@ undo_phases(mml_member *member, mml_figures *figures, mml_mode *served, mml_mode
 	if (is_leader(member))
 	{
 		drop_phases(member->run, 0);
-		add_note(member->run->phases, "what training began from was better and stays");
+		add_note(member->run->phases, "what training began with was better and stays");
 	}
 	return MML_OK;
 }

@@ -95,7 +95,7 @@ describe_width(const mml_field *field, const mml_field *other, char *text, size_
 }
 
 static const describe aspects[] = {
-	describe_kind, describe_hash, describe_boundaries, describe_transform, describe_scale, describe_projection,
+	describe_boundaries, describe_kind, describe_hash, describe_transform, describe_scale, describe_projection,
 	describe_width
 };
 

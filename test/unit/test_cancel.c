@@ -41,16 +41,10 @@ check_warm_stops(const mml_config *config, const unit_data *data)
 	unit_data	second = *data;
 	unit_host	unit;
 	unit_bytes	bytes;
-	mml_model  *model;
 
 	unit_host_init(&unit);
-	unit_check(unit_train(&unit.host, config, data, 1, &model) == MML_OK &&
-			   unit_save(&unit.host, model, &bytes) == MML_OK, "train: %s", unit_error(&unit.host));
-	mml_model_free(model);
-	second.draw = 1;
-	second.first_user = 10;
-	second.first_domain = 1;
-	second.previous = &bytes;
+	unit_train_and_save(&unit, "first night", config, data, 1, &bytes);
+	unit_second_night(&second, &bytes);
 	check_stops("warm start", config, &second, 100);
 	unit_bytes_free(&bytes);
 }

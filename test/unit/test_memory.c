@@ -34,17 +34,12 @@ train_previous(const char *gate, size_t n_rows)
 	mml_config	config;
 	unit_data	data;
 	unit_host	unit;
-	mml_model  *model;
 
 	open_case(&config, &data, "gated", gate);
 	data.n_rows = n_rows;
-	data.draw = 1;
-	data.first_user = 10;
-	data.first_domain = 1;
+	unit_second_night(&data, NULL);
 	unit_host_init(&unit);
-	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_OK &&
-			   unit_save(&unit.host, model, &previous) == MML_OK, "train: %s", unit_error(&unit.host));
-	mml_model_free(model);
+	unit_train_and_save(&unit, "another night", &config, &data, 0, &previous);
 }
 
 /* Each allocation in turn is the first that fails, and all after it. */

@@ -196,10 +196,7 @@ check_warm_start(void)
 	unit_data_init(&data);
 	config.recipe = MML_RECIPE_AUTO;
 	train_and_ask(&config, &data, 0, 1, &before);
-	data.previous = &before.bytes;
-	data.draw = 1;
-	data.first_user = 10;
-	data.first_domain = 1;
+	unit_second_night(&data, &before.bytes);
 	config.min_domain_rows = 20;
 	check_sizes("warm start", &config, &data);
 	unit_bytes_free(&before.bytes);

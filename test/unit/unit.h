@@ -140,6 +140,17 @@ extern void unit_config_init(mml_config *config);
 /* Sets an option by name from text or a number in text ("8", "0.5"); false when that fails. */
 extern bool unit_set(mml_config *config, const char *name, const char *value);
 
+/* Many at once: "name=value name=value". */
+extern void unit_set_all(mml_config *config, const char *options);
+
+/*
+ * Two nights of a model that starts warm.  The first one: users 0-29, domains
+ * d0, d1, d2, of which d2 has too few rows for experts.  The second one: users
+ * 10-39, domains d1, d2, d3, of which d3 has few rows.  l2 is 0.
+ */
+extern void unit_first_night(mml_config *config, unit_data *data);
+extern void unit_second_night(unit_data *data, const struct unit_bytes *previous);
+
 /* specs: [UNIT_MAX_FEATURES]; how many there are. */
 extern int	unit_specs(const unit_data *data, mml_field_spec *specs);
 
@@ -173,6 +184,10 @@ typedef struct unit_bytes
 
 extern mml_status unit_save(mml_host *host, const mml_model *model, unit_bytes *bytes);
 extern mml_status unit_load(mml_host *host, const unit_bytes *bytes, mml_model **model);
+
+/* Trains, saves and frees; a failure is a failed check, and no bytes. */
+extern void unit_train_and_save(unit_host *unit, const char *what, const mml_config *config, const unit_data *data,
+								uint64_t order, unit_bytes *bytes);
 
 /*
  * Everything in a row, and the end of all of it, whatever fails: rows,

@@ -65,6 +65,41 @@ unit_set(mml_config *config, const char *name, const char *value)
 	return false;
 }
 
+void
+unit_set_all(mml_config *config, const char *options)
+{
+	char		text[200];
+	char	   *rest = text;
+	char	   *word;
+
+	snprintf(text, sizeof(text), "%s", options);
+	while ((word = strsep(&rest, " ")) != NULL)
+	{
+		char	   *value = strchr(word, '=');
+
+		*value++ = '\0';
+		unit_check(unit_set(config, word, value), "option %s cannot be %s", word, value);
+	}
+}
+
+void
+unit_first_night(mml_config *config, unit_data *data)
+{
+	unit_config_init(config);
+	unit_data_init(data);
+	data->features = UNIT_ALL_KINDS | UNIT_AGE;
+	config->l2 = 0.0;
+}
+
+void
+unit_second_night(unit_data *data, const unit_bytes *previous)
+{
+	data->draw = 1;
+	data->first_user = 10;
+	data->first_domain = 1;
+	data->previous = previous;
+}
+
 /* -------------------------------------------------------------------- rows */
 
 /* What is drawn for one row. */
@@ -351,6 +386,19 @@ unit_bytes_free(unit_bytes *bytes)
 {
 	free(bytes->at);
 	memset(bytes, 0, sizeof(*bytes));
+}
+
+void
+unit_train_and_save(unit_host *unit, const char *what, const mml_config *config, const unit_data *data, uint64_t order,
+					unit_bytes *bytes)
+{
+	mml_model  *model;
+
+	memset(bytes, 0, sizeof(*bytes));
+	unit_check(unit_train(&unit->host, config, data, order, &model) == MML_OK &&
+			   unit_save(&unit->host, model, bytes) == MML_OK, "%s: %s, %s", what, unit_error(&unit->host),
+			   unit->host.error.detail);
+	mml_model_free(model);
 }
 
 /* --------------------------------------------------------------- everything */
