@@ -235,7 +235,7 @@ main(void)
 	test_every_allocation("gated", "input");
 	unit_bytes_free(&previous);
 	train_previous("domain", 300);
-	test_every_allocation("paper", "domain");
+	test_every_allocation("paper", "domain", "autoint");
 	test_growing_limit("gated", 9000);
 	unit_bytes_free(&previous);
 	test_room_of_version_before();
