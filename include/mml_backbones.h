@@ -57,10 +57,13 @@ mml_poll_rows(const mml_net *net, size_t row, size_t work)
 	return work >= MML_WORK_PER_POLL || row % (MML_WORK_PER_POLL / work) == 0 ? mml_poll(net->host) : MML_OK;
 }
 
-/* All hooks but forward and backward may be NULL. */
+/* All but forward and backward may be NULL. */
 typedef struct mml_interaction
 {
-	/* The first problem with the options, or NULL. */
+	/* Names of the options that say its sizes, NULL-terminated. */
+	const char *const *options;
+
+	/* The first problem with them, or NULL. */
 	const char *(*check) (const mml_config *config);
 
 	/* Inputs of the tower for F fields d wide; NULL: h_0 = x. */

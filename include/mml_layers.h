@@ -17,6 +17,9 @@
 extern const char *const mml_backbone_names[];	/* NULL-terminated */
 extern int	mml_backbone_find(const char *name);	/* -1 = no such name */
 
+/* Names of the options that say the sizes of the backbone's own layers, NULL-terminated. */
+extern const char *const *mml_backbone_options(const mml_config *config);
+
 /* The first problem with the backbone's sizes, or NULL. */
 extern const char *mml_backbone_check(const mml_config *config);
 

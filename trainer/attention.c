@@ -405,7 +405,10 @@ plan(mml_job_list *list)
 	return MML_OK;
 }
 
+static const char *const options[] = {"attention_layers", "attention_heads", "attention_dim", NULL};
+
 const mml_interaction mml_attention = {
+	.options = options,
 	.side_width = side_width,
 	.declare = declare,
 	.carve = carve,

@@ -60,6 +60,15 @@ mml_interaction_of(const mml_shape *shape)
 	return backbones[shape->backbone].interaction;
 }
 
+const char *const *
+mml_backbone_options(const mml_config *config)
+{
+	static const char *const none[] = {NULL};
+	const mml_interaction *interaction = backbones[config->backbone].interaction;
+
+	return interaction == NULL || interaction->options == NULL ? none : interaction->options;
+}
+
 const char *
 mml_backbone_check(const mml_config *config)
 {

@@ -409,7 +409,10 @@ plan(mml_job_list *list)
 	return mml_plan_whole(list, run_head_bias, params->inner[HEAD_BIAS(shape)]);
 }
 
+static const char *const options[] = {"cin", NULL};
+
 const mml_interaction mml_cin = {
+	.options = options,
 	.check = check,
 	.declare = declare,
 	.carve = carve,

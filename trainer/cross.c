@@ -159,7 +159,10 @@ plan(mml_job_list *list)
 	return MML_OK;
 }
 
+static const char *const options[] = {"cross_layers", NULL};
+
 const mml_interaction mml_cross = {
+	.options = options,
 	.side_width = side_width,
 	.declare = declare,
 	.carve = carve,

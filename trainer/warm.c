@@ -12,8 +12,7 @@
 
 /* Options that decide shapes, and what the numbers in them mean. */
 static const char *const size_options[] = {
-	"backbone", "embedding_dim", "hidden", "cross_layers", "attention_layers", "attention_heads", "attention_dim", "cin",
-	NULL
+	"backbone", "embedding_dim", "hidden", NULL
 };
 
 /* The same for experts; their ranks are compared as such. */
@@ -251,6 +250,7 @@ mml_warm_check(const mml_rows *rows, const mml_config *config)
 	if (rows->previous == NULL)
 		return MML_OK;
 	MML_TRY(check_options(rows, config, size_options));
+	MML_TRY(check_options(rows, config, mml_backbone_options(config)));
 	if (config->method == MML_BACKBONE || rows->previous->facts.n_experts == 0)
 		return MML_OK;
 	MML_TRY(check_options(rows, config, expert_options));

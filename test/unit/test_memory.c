@@ -232,10 +232,10 @@ main(void)
 	test_growing_limit("gated", 300);
 	test_growing_limit("paper", 9000);
 	train_previous("input", 150);
-	test_every_allocation("gated", "input");
+	test_every_allocation("gated", "input", "wdl");
 	unit_bytes_free(&previous);
 	train_previous("domain", 300);
-	test_every_allocation("paper", "domain", "autoint");
+	test_every_allocation("paper", "domain", "wdl");
 	test_growing_limit("gated", 9000);
 	unit_bytes_free(&previous);
 	test_room_of_version_before();
