@@ -127,6 +127,7 @@ open_wide(mml_config *config, unit_data *data)
 	open_case(config, data, "paper", "domain");
 	config->method = MML_BACKBONE;
 	config->finetune = 0;
+	config->expert_diversity = config->gate_entropy = 0.0;
 	config->embedding_dim = 256;
 	config->hidden[0] = 1024;
 }
