@@ -458,6 +458,13 @@ diverged(mml_member *member, const mml_phase_plan *plan, int epoch)
 	return MML_DIVERGED;
 }
 
+/* An expert alone ends with its patience: smaller steps doubled its time and gained nothing. */
+static bool
+is_last_rate(const phase_work *work)
+{
+	return work->plan->expert >= 0 || work->rate == N_RATE_STEPS - 1;
+}
+
 /* Whether the phase has had no better epoch for so long that it must change or end. */
 static bool
 is_stuck(const mml_member *member, const phase_work *work, int epoch)
@@ -495,7 +502,7 @@ decide(mml_member *member, phase_work *work, int epoch, const mml_figures *last,
 	outcome->rows += work->epoch_rows;
 	control->is_slower = is_stuck(member, work, epoch);
 	control->is_over = control->is_late || epoch >= member->run->config.epochs ||
-		(control->is_slower && work->rate == N_RATE_STEPS - 1);
+		(control->is_slower && is_last_rate(work));
 	report_epoch(member, work, epoch, figures, seconds, control->is_better);
 }
 

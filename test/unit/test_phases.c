@@ -89,12 +89,13 @@ static int
 check_run(const mml_config *config, int first, double *best, int *n_run)
 {
 	schedule	at = {0};
+	int			n_rates = epochs[first].expert < 0 ? 3 : 1;
 	int			i = first;
 
 	unit_check(epochs[i].epoch == 0 && epochs[i].is_best && epochs[i].rows == 0,
 			   "the first candidate is the state before");
 	*best = epochs[i].valid_auc;
-	for (i++; i < n_epochs && epochs[i].epoch > 0 && at.rate < 3; i++)
+	for (i++; i < n_epochs && epochs[i].epoch > 0 && at.rate < n_rates; i++)
 	{
 		bool		is_better = epochs[i].valid_auc > *best;
 
@@ -108,8 +109,8 @@ check_run(const mml_config *config, int first, double *best, int *n_run)
 		follow(&at, config, &epochs[i], is_better);
 	}
 	*n_run = i - first - 1;
-	unit_check(*n_run == config->epochs || at.rate == 3, "%d epochs, the best is %d, learning rate %d of 3", *n_run,
-			   at.best_epoch, at.rate + 1);
+	unit_check(*n_run == config->epochs || at.rate == n_rates, "%d epochs, the best is %d, learning rate %d of %d",
+			   *n_run, at.best_epoch, at.rate + 1, n_rates);
 	return i;
 }
 
@@ -263,6 +264,30 @@ test_best_state(void)
 	}
 }
 
+/* The gate's numbers go further in an epoch than steps of the learning rate could take them. */
+static void
+test_gate_rate(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model;
+	mml_tensor_view view;
+	double		farthest = 0.0;
+
+	open_unit(&config, &data);
+	config.validation = 0.0;
+	config.epochs = 1;
+	model = train("gate rate", &config, &data);
+	unit_check(mml_model_tensor(model, "gate.domain", &view), "there is a gate");
+	for (size_t i = 0; i < view.rows; i++)
+		for (size_t j = 0; j < view.cols; j++)
+			farthest = fmax(farthest, fabs(view.values[i * view.stride + j] - (i == j ? log(19.0) : 0.0)));
+	/* 600 rows, 64 a batch: 10 steps */
+	unit_check(view.rows == 2 && view.cols == 2 && farthest > 2.0 * 10.0 * config.learning_rate,
+			   "the gate, %zu x %zu, moved by %g", view.rows, view.cols, farthest);
+	end("gate rate", model);
+}
+
 /* ------------------------------------------------------------------- average */
 
 /* Numbers of a tensor: value into the average with a share, and back by a swap. */
@@ -386,6 +411,7 @@ main(void)
 	test_progress();
 	test_first_state();
 	test_best_state();
+	test_gate_rate();
 	test_average();
 	test_noise();
 	test_max_seconds();
