@@ -348,7 +348,7 @@ struct mml_epoch
 	double		fraction;		/* of the whole training, at worst; 0..1, never falls */
 	double		seconds;
 	double		train_logloss;
-	double		valid_logloss;
+	double		valid_logloss;	/* of the better of the epoch's last state and the average; so below */
 	double		valid_auc;
 	bool		is_best;		/* of its phase so far */
 	bool		is_running;		/* a sign of life inside an epoch, at most a few a second, not a row of the view */

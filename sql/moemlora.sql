@@ -212,8 +212,8 @@ COMMENT ON COLUMN moemlora.epoch.epoch IS 'Number in the phase, of one expert; 0
 COMMENT ON COLUMN moemlora.epoch.rows IS 'Rows trained on.';
 COMMENT ON COLUMN moemlora.epoch.seconds IS 'Duration in seconds.';
 COMMENT ON COLUMN moemlora.epoch.train_logloss IS 'Logloss on the training rows; NULL in epoch 0.';
-COMMENT ON COLUMN moemlora.epoch.valid_logloss IS 'Logloss on the validation rows; NULL when there are none.';
-COMMENT ON COLUMN moemlora.epoch.valid_auc IS 'AUC on the validation rows; NULL when not defined.';
+COMMENT ON COLUMN moemlora.epoch.valid_logloss IS 'Logloss on the validation rows, of the better of the last state and the average of states; NULL when there are none.';
+COMMENT ON COLUMN moemlora.epoch.valid_auc IS 'AUC on the validation rows, of the same state; NULL when not defined.';
 COMMENT ON COLUMN moemlora.epoch.is_best IS 'Better than every epoch of the phase before it.';
 
 ------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ COMMENT ON COLUMN moemlora.epochs.epoch IS 'Number in the phase, of one expert; 
 COMMENT ON COLUMN moemlora.epochs.rows IS 'Rows trained on.';
 COMMENT ON COLUMN moemlora.epochs.seconds IS 'Duration in seconds.';
 COMMENT ON COLUMN moemlora.epochs.train_logloss IS 'Logloss on the training rows; NULL in epoch 0.';
-COMMENT ON COLUMN moemlora.epochs.valid_logloss IS 'Logloss on the validation rows; NULL when there are none.';
+COMMENT ON COLUMN moemlora.epochs.valid_logloss IS 'Logloss on the validation rows, of the better of the last state and the average of states; NULL when there are none.';
 COMMENT ON COLUMN moemlora.epochs.valid_auc IS 'AUC on the validation rows, in the mode of the phase; NULL when not defined.';
 COMMENT ON COLUMN moemlora.epochs.domain IS 'Domain of the expert trained; NULL outside phase experts.';
 COMMENT ON COLUMN moemlora.epochs.is_best IS 'Better than every epoch of the phase before it.';
