@@ -73,11 +73,15 @@ static const naive_spec shapes[] = {
 		.cross_layers = 3,.attention_layers = 3,.attention_heads = 2,.attention_dim = 2,.n_cin = 2,.cin = {2, 3},
 		.n_fields = 2,.seed = 4,.fields = {{MML_VECTOR, 3, false}, {MML_VECTOR, 2, true}}
 	},
-	/* one row: seven of eight slices are empty; everything is as narrow as can be */
+	/* one row: seven of eight slices are empty; more pairs of fields than one job takes */
 	{
 		.dim = 1,.n_layers = 3,.hidden = {4, 3, 2},.lora_reduce = 2,.n_rows = 1,.n_domains = 3,.n_experts = 3,
 		.cross_layers = 1,.attention_layers = 2,.attention_heads = 1,.attention_dim = 1,.n_cin = 2,.cin = {2, 1},
-		.n_fields = 2,.seed = 84,.fields = {{MML_NUMERIC, 1, false}, {MML_CATEGORICAL, 3, false}}
+		.n_fields = 8,.seed = 12,
+		.fields = {
+			{MML_NUMERIC, 1, false}, {MML_CATEGORICAL, 3, false}, {MML_VECTOR, 1, false}, {MML_MULTI, 3, false},
+			{MML_CATEGORICAL, 2, false}, {MML_VECTOR, 2, true}, {MML_NUMERIC, 1, false}, {MML_CATEGORICAL, 4, false}
+		}
 	},
 	/* one more than what vector instructions take at a time; two experts for the only domain, two rows in a slice */
 	{
@@ -85,10 +89,10 @@ static const naive_spec shapes[] = {
 		.cross_layers = 2,.attention_layers = 1,.attention_heads = 1,.attention_dim = 9,.n_cin = 2,.cin = {18, 9},
 		.n_fields = 2,.seed = 8,.fields = {{MML_CATEGORICAL, 5, false}, {MML_VECTOR, 8, true}}
 	},
-	/* one domain, one expert: its gate can only be 1 */
+	/* one domain, one expert: its gate can only be 1; heads that need no padding */
 	{
 		.dim = 2,.n_layers = 1,.hidden = {3},.lora_reduce = 2,.n_rows = 17,.n_domains = 1,.n_experts = 1,
-		.cross_layers = 2,.attention_layers = 1,.attention_heads = 4,.attention_dim = 1,.n_cin = 1,.cin = {1},
+		.cross_layers = 2,.attention_layers = 1,.attention_heads = 2,.attention_dim = 8,.n_cin = 1,.cin = {1},
 		.n_fields = 1,.seed = 7,.fields = {{MML_MULTI, 2, false}}
 	},
 };

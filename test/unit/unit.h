@@ -67,7 +67,8 @@ typedef struct unit_net
 	mml_arena	arena;
 	mml_params *params;
 	mml_net		net;
-	void	   *memory;
+	void	   *memory;			/* of the batch */
+	size_t		memory_bytes;
 	mml_batch	batch;
 	uint32_t   *order;			/* rows grouped by domain */
 	uint32_t   *counts;

@@ -71,6 +71,7 @@ unit_net_create(unit_net *net, size_t capacity)
 	open_data(net);
 	MML_TRY(mml_net_open(net->host, &net->net, net->params, &net->arena, &net->data, net->config.dropout));
 	bytes = mml_batch_bytes(&net->params->shape, net->data.vector_words, capacity, MML_ALL_MODES, true);
+	net->memory_bytes = bytes;
 	MML_TRY(mml_alloc(net->host, &net->memory, bytes, 1));
 	mml_batch_carve(&net->params->shape, net->data.vector_words, capacity, MML_ALL_MODES, true, net->memory, &net->batch);
 	MML_TRY(MML_NEW(net->host, net->overlap, mml_diversity_words(&net->config, &net->params->shape)));
@@ -174,6 +175,9 @@ unit_net_run(unit_net *net, const mml_pass *pass)
 	int			n_jobs;
 
 	unit_net_clear(net);
+	memset(net->memory, 0xff, net->memory_bytes);
+	if (net->net.scratch != NULL)
+		memset(net->net.scratch, 0xff, net->net.scratch_floats * sizeof(float));
 	MML_TRY(run_slices(net, pass));
 	MML_TRY(mml_diversity_backward(net->host, &net->net, pass, 0, 1, net->overlap));
 	MML_TRY(mml_jobs_plan(net->host, &net->net, pass, &jobs, &n_jobs));
