@@ -16,6 +16,7 @@
 #   BACKBONE    wdl
 #   SEED        42           of the split into 60 % train, 20 % valid, 20 % test and of training
 #   OPTIONS     {}           further options of moemlora_train, as JSON
+#   MEMORY      4GB          the most that training may take
 #   VERBOSE                  when set: show the training's progress
 #   BACKBONES                when set ("wdl dcn", or all): compare these instead, see below
 #   METHODS     backbone mlora moe_mlora   what to compare
@@ -38,27 +39,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 BACKBONES=${BACKBONES:-} METHODS=${METHODS:-backbone mlora moe_mlora} SEEDS=${SEEDS:-42 43 44} JOBS=${JOBS:-1}
 [ "$BACKBONES" != all ] || BACKBONES="mlp wdl deepfm nfm pnn dcn autoint xdeepfm fibinet"
 [ -z "$BACKBONES" ] || RECIPE=${RECIPE:-auto}
-METHOD=${METHOD:-moe_mlora} RECIPE=${RECIPE:-paper} BACKBONE=${BACKBONE:-wdl} SEED=${SEED:-42} OPTIONS=${OPTIONS:-'{}'} DOMAINS=${DOMAINS:-}
-
-die() {
-	echo "movielens: $1" >&2
-	exit 1
-}
-
-run_sql() {
-	psql -X -q -v ON_ERROR_STOP=1 "$@"
-}
-
-unpacked() {
-	case $1 in
-		*.gz) gzip -dc -- "$1" ;;
-		*) cat -- "$1" ;;
-	esac
-}
-
-has_column() {
-	[ -n "$(run_sql -At -v name="$1" <<<"SELECT 1 FROM pg_attribute WHERE attrelid = 'movielens.raw'::regclass AND attname = :'name'")" ]
-}
+schema=movielens
+# shellcheck source=test/demo/domains.sh
+. "$here/domains.sh"
+DOMAINS=${DOMAINS:-}
 
 # Are the columns there?  Fills in DOMAINS where the caller leaves the choice to us.
 check_columns() {
@@ -74,14 +58,10 @@ check_columns() {
 	[ -n "$DOMAINS" ] || die "$DATA has none of the columns gender, age, occupation, category: say DOMAINS=<column>"
 }
 
-# A file with a header becomes table movielens.raw, its columns as text in lower case.
 load_csv() {
-	local header
-	header=$(unpacked "$1" | sed -n 1p)
-	header=${header#$'\xef\xbb\xbf'}
-	run_sql -v header="${header%$'\r'}" -f "$here/movielens_raw.sql"
+	make_raw "$1"
 	check_columns
-	unpacked "$1" | run_sql -c "COPY movielens.raw FROM STDIN (FORMAT csv, HEADER)"
+	fill_raw "$1"
 }
 
 # GroupLens's files: fields between "::", names of films in Latin-1.  Lines are
@@ -98,8 +78,7 @@ load_dat() {
 }
 
 [ -n "${DATA:-}" ] || die "set DATA to an interactions file or an ml-1m folder"
-run_sql -c "SET client_min_messages = warning" -c "CREATE EXTENSION IF NOT EXISTS moemlora" \
-	-c "DROP SCHEMA IF EXISTS movielens CASCADE" -c "CREATE SCHEMA movielens"
+make_schema
 if [ -d "$DATA" ]; then
 	load_dat "$DATA"
 elif [ -f "$DATA" ]; then
@@ -111,6 +90,7 @@ fi
 label="(rating::real = 5)::int"
 ! has_column label || label="label"
 run_sql -v label="$label" -v seed="$SEED" -f "$here/movielens_split.sql"
+show_rows
 
 # One run for each backbone, method and seed, JOBS at a time.
 compare() {
@@ -121,7 +101,7 @@ compare() {
 				printf '%s\0' "$backbone" "$method" "$seed"
 			done
 		done
-	done | PGOPTIONS="-c client_min_messages=warning" xargs -0 -r -n 3 -P "$JOBS" bash -c \
+	done | PGOPTIONS="-c client_min_messages=warning -c moemlora.training_memory=$MEMORY" xargs -0 -r -n 3 -P "$JOBS" bash -c \
 		'psql -X -q -v ON_ERROR_STOP=1 -v domain="$1" -v recipe="$2" -v options="$3" -v backbone="$5" -v method="$6" -v seed="$7" -f "$4" || exit 255' \
 		compare "$1" "$RECIPE" "$OPTIONS" "$here/compare_run.sql"
 	run_sql -v domain="$1" -f "$here/compare_report.sql"
@@ -135,10 +115,6 @@ if [ -n "$BACKBONES" ]; then
 	exit
 fi
 
-notices=warning
-[ -z "${VERBOSE:-}" ] || notices=notice
 for domain in $DOMAINS; do
-	PGOPTIONS="-c client_min_messages=$notices" run_sql -v domain="$domain" -v method="$METHOD" -v recipe="$RECIPE" \
-		-v backbone="$BACKBONE" -v seed="$SEED" -v options="$OPTIONS" -f "$here/movielens_train.sql" 2>&1 |
-		sed 's/^psql:.*: NOTICE: */    /'
+	train_by "$domain" '{user_id, item_id}' '{}'
 done

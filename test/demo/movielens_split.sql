@@ -8,10 +8,3 @@ FROM movielens.raw,
 	 LATERAL (SELECT ((hashtextextended(concat(user_id, ':', item_id), :seed) >> 8) & 1048575) % 10 AS part) AS drawn;
 DROP TABLE movielens.raw;
 ANALYZE movielens.interactions;
-
-SELECT format('%s ratings, %s users, %s items, %s %% positive; %s rows train, %s validate, %s test',
-			  count(*), count(DISTINCT user_id), count(DISTINCT item_id), round(100 * avg(moemlora_label)::numeric, 1),
-			  count(*) FILTER (WHERE moemlora_split = 'train'), count(*) FILTER (WHERE moemlora_split = 'valid'),
-			  count(*) FILTER (WHERE moemlora_split = 'test'))
-FROM movielens.interactions
-\g (format=unaligned tuples_only=on)

@@ -1,17 +1,18 @@
--- Trains on movielens.interactions with one column as domain and prints the result.
--- Variables: domain, method, recipe, backbone, seed, options (JSON).
+-- Trains on table interactions of a schema, with one column as domain, and prints
+-- the result.  Variables: schema, domain, features (an array), method, recipe,
+-- backbone, seed, data_options and options (JSON; the latter win).
 \pset footer off
 \pset null -
 
 -- A gated model is served by its gate, so that each mode has a column of its own below.
-SELECT format('movielens by %s', :'domain') AS model,
+SELECT format('%s by %s', :'schema', :'domain') AS model,
 	   jsonb_build_object('method', :'method', 'backbone', :'backbone', 'seed', :seed, 'split_column', 'moemlora_split')
 	   || CASE WHEN :'method' = 'moe_mlora' THEN jsonb_build_object('recipe', :'recipe', 'serve', 'gate') ELSE '{}' END
-	   || :'options' AS all_options,
+	   || :'data_options' || :'options' AS all_options,
 	   -- rows without a domain say nothing about domains
-	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL) AS known', :'domain') AS all_rows,
-	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL AND moemlora_split = ''test'') AS test', :'domain') AS test_rows,
-	   format('(SELECT * FROM movielens.interactions WHERE %I IS NOT NULL AND moemlora_split = ''valid'') AS valid', :'domain') AS valid_rows,
+	   format('(SELECT * FROM %I.interactions WHERE %I IS NOT NULL) AS known', :'schema', :'domain') AS all_rows,
+	   format('(SELECT * FROM %I.interactions WHERE %I IS NOT NULL AND moemlora_split = ''test'') AS test', :'schema', :'domain') AS test_rows,
+	   format('(SELECT * FROM %I.interactions WHERE %I IS NOT NULL AND moemlora_split = ''valid'') AS valid', :'schema', :'domain') AS valid_rows,
 	   CASE WHEN :'method' = 'moe_mlora' AND NOT jsonb :'options' ? 'serve' THEN 'gate' ELSE 'served' END AS last_column
 \gset
 
@@ -21,7 +22,7 @@ SELECT clock_timestamp() AS start
 \gset
 CREATE TEMP TABLE phase AS
 SELECT row_number() OVER () AS nr, p.*
-FROM moemlora_train(:'model', :'all_rows', 'moemlora_label', :'domain', '{user_id, item_id}', :'all_options') AS p;
+FROM moemlora_train(:'model', :'all_rows', 'moemlora_label', :'domain', :'features', :'all_options') AS p;
 SELECT round(extract(epoch FROM clock_timestamp() - :'start')::numeric, 1) AS seconds,
 	   -- trained alone, or the rest of what was trained together with experts
 	   CASE WHEN EXISTS (SELECT FROM phase WHERE phase = 'backbone' AND coalesce(note, '') !~ 'not used') THEN 'backbone'
@@ -32,8 +33,8 @@ SELECT round(extract(epoch FROM clock_timestamp() - :'start')::numeric, 1) AS se
 \echo
 \echo 'Domains by' :domain '- training took' :seconds 's,' :speed 'rows/s'
 \echo
-SELECT format(E'%s ratings without %s are left out.\n', count(*), :'domain')
-FROM movielens.interactions WHERE :"domain" IS NULL HAVING count(*) > 0
+SELECT format(E'%s rows without %s are left out.\n', count(*), :'domain')
+FROM :schema.interactions WHERE :"domain" IS NULL HAVING count(*) > 0
 \g (format=unaligned tuples_only=on)
 SELECT phase, epochs, rows, round(seconds::numeric, 1) AS seconds, round(rows_per_second) AS "rows/s",
 	   round(valid_auc::numeric, 4) AS "valid AUC", round(valid_wauc::numeric, 4) AS "valid WAUC", note
