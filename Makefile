@@ -1,6 +1,6 @@
 # moemlora: an ordinary PGXS makefile (all, install, uninstall, installcheck,
 # clean, dist; PG_CONFIG=, DESTDIR=, COPT= as usual) plus the targets of
-# test/test.mk (check, unit, golden, demo, bench, movielens), which need no
+# test/test.mk (check, unit, golden, demo, bench, movielens, taobao), which need no
 # installed extension and never write into the system's PostgreSQL.
 #
 # WERROR= switches off -Werror.
@@ -34,7 +34,7 @@ WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arit
 CORE_LANGUAGE = -std=gnu11 -fno-math-errno -fno-trapping-math -ffp-contract=off -Iinclude
 CORE_CFLAGS = $(CORE_LANGUAGE) -O3 -g -fPIC -fvisibility=hidden $(WARNINGS) $(COPT)
 
-TEST_GOALS = check unit golden demo bench movielens
+TEST_GOALS = check unit golden demo bench movielens taobao
 ifneq (,$(filter $(TEST_GOALS),$(MAKECMDGOALS)))
 
 # PGXS has a target "check" of its own that only says it is not supported.
@@ -62,7 +62,7 @@ SHLIB_LINK = $(BLAS_LIBS) -lm
 
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
-# (On the command line DATA is the argument of "make movielens".)
+# (On the command line DATA is an argument of "make movielens" and "make taobao".)
 override DATA := $(filter-out $(SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))

@@ -89,6 +89,7 @@ test/setup.sh
 	step regress test/with_server.sh test/run_regress.sh || true
 	step readme test/with_server.sh test/check_readme.sh || true
 	step movielens test/with_server.sh test/check_movielens.sh || true
+	step taobao test/with_server.sh test/check_taobao.sh || true
 	step tap test/run_tap.sh "$logs/tap" || true
 }
 finish

@@ -3,7 +3,7 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check unit golden demo bench movielens
+.PHONY: check unit golden demo bench movielens taobao
 
 check:
 	+@test/check.sh
@@ -57,3 +57,9 @@ movielens:
 	@test -n '$(DATA)' || { echo 'usage: make movielens DATA=<file or folder> [DOMAINS="age gender"]' >&2; exit 2; }
 	@test/setup.sh
 	@test/with_server.sh test/demo/movielens.sh
+
+# THEMES=20 and so on likewise.
+taobao:
+	@test -n '$(DATA)' || { echo 'usage: make taobao DATA=<folder> [THEMES=10]' >&2; exit 2; }
+	@test/setup.sh
+	@test/with_server.sh test/demo/taobao.sh

@@ -73,4 +73,5 @@ That took $SECONDS seconds; the server and its data are gone when this ends.  In
     SELECT c.*, moemlora_predict('demo', place, c) FROM demo.clicks AS c LIMIT 10;
 
 And on real ratings:  make movielens DATA=<GroupLens's folder ml-1m, or an interactions file>
+    and real clicks:  make taobao DATA=<Tianchi's folder "Theme click">
 END
