@@ -13,7 +13,7 @@
 #define OWN_SHARE_GATED 0.5
 #define ROWS_PER_POLL 65536
 #define FINETUNE_RATE 0.2
-#define GATE_RATE 10.0			/* a few numbers that mean little each: as good as with 1, in a third of the epochs */
+#define GATE_RATE 10.0			/* a few numbers, far to go: ends where 1 does, mostly in fewer epochs */
 
 /* How a recipe starts. */
 typedef struct start_kind
