@@ -34,7 +34,8 @@ FROM bench.result, LATERAL (VALUES (1, 'Training, phase (asked: 1.5)', phase_rat
 								   (3, 'Scoring (asked: more than 1.0)', score_ratio > 1.0)) AS asked (place, what, is_reached)
 WHERE is_reached IS NOT NULL
 GROUP BY place, what ORDER BY place;
-SELECT format(E'\nPyTorch with %s, %s gradients of the tables, in scoring batches of %s: %s.', form->>'dropout', form->>'tables',
+\echo
+SELECT format('PyTorch with %s, %s gradients of the tables, in scoring batches of %s: %s.', form->>'dropout', form->>'tables',
 			  form->>'score_batch', string_agg(backbone || ' ' || size, ', '))
 FROM bench.form GROUP BY form ORDER BY count(*) DESC, form;
 SELECT format(E'\nMedians over %s round(s), rows per second%s; %s, %s cores, one used; load average %s.\nEvery process had at least %s of a core.\nPostgreSQL %s; moemlora %s; PyTorch %s.',
