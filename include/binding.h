@@ -73,7 +73,10 @@ static inline void
 PutCheck(const PutTarget *target, mml_status status)
 {
 	if (unlikely(status != MML_OK))
+	{
+		mml_rows_explain(target->rows, status);
 		BridgeCheckValue(target->host, status, target->row, target->name);
+	}
 }
 
 typedef void (*PutValue) (TypedColumn *column, const PutTarget *target, Datum value);

@@ -306,6 +306,13 @@ extern mml_status mml_rows_finish(mml_rows *rows);
 /* Bytes that the set takes now. */
 extern size_t mml_rows_bytes(const mml_rows *rows);
 
+/*
+ * After a failure of one of the above with rows to train on: where it is the
+ * limit on memory, and a feature has so many values that it matters, the
+ * host's error says so.  (That of mml_train() does by itself.)
+ */
+extern void mml_rows_explain(mml_rows *rows, mml_status status);
+
 /* ---------------------------------------------------------------- training */
 
 /*

@@ -94,6 +94,7 @@ typedef struct mml_arena
 	mml_host   *host;
 	uint32_t	n_blocks;
 	size_t		next_size;		/* of the next block, unless a piece is larger */
+	size_t		expected;		/* of the next block, however little is left; 0 = not known */
 	size_t		last_size;		/* of the last block, and what is used of it */
 	size_t		last_used;
 	size_t		bytes;			/* of all blocks */
@@ -103,7 +104,10 @@ typedef struct mml_arena
 extern void mml_arena_init(mml_arena *arena, mml_host *host);
 extern void mml_arena_free(mml_arena *arena);
 
-/* What is going to be taken in all: one block of that size instead of a series. */
+/*
+ * What is going to be taken from now on, each piece rounded up to 64 bytes: one
+ * block of that size instead of a series, so that nothing more is taken.
+ */
 extern void mml_arena_expect(mml_arena *arena, size_t bytes);
 
 /* Zeroed, aligned to 64 bytes. */

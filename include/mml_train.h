@@ -111,6 +111,9 @@ typedef struct mml_member
 /* By the leader: everything that is shared.  MML_LIMIT before anything large is taken. */
 extern mml_status mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run);
 
+/* Bytes that one row of embedding and linear table takes in such a training, all states and the model's copy. */
+extern uint64_t mml_category_bytes(const mml_config *config);
+
 /* By every participant, with a host of its own, then together. */
 extern mml_status mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **member);
 extern void mml_run_leave(mml_member *member);

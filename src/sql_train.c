@@ -259,6 +259,16 @@ ReadFacts(TrainJob *job, TupleTableSlot *slot, mml_row_facts *facts)
 	return true;
 }
 
+/* Raises what the core found wrong with the rows; row 0: no single one. */
+static void
+CheckRows(TrainJob *job, mml_status status, int64 row)
+{
+	if (likely(status == MML_OK))
+		return;
+	mml_rows_explain(job->rows, status);
+	BridgeCheckValue(&job->host, status, row, NULL);
+}
+
 /* Encodes one row. */
 static void
 JobRow(void *self, TupleTableSlot *slot)
@@ -274,9 +284,9 @@ JobRow(void *self, TupleTableSlot *slot)
 	if (ReadFacts(job, slot, &facts))
 	{
 		BindingBeginRow(job->binding, slot->tts_values, slot->tts_isnull);
-		BridgeCheck(&job->host, mml_rows_begin(job->rows));
+		CheckRows(job, mml_rows_begin(job->rows), job->n_read);
 		BindingPutValues(job->binding, &job->host, job->rows, slot->tts_values, slot->tts_isnull, job->n_read);
-		BridgeCheckValue(&job->host, mml_rows_end_training(job->rows, &facts), job->n_read, NULL);
+		CheckRows(job, mml_rows_end_training(job->rows, &facts), job->n_read);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -433,7 +443,7 @@ RunJob(TrainJob *job, const char *query, ResultRows *result)
 	if (job->options->warm_start)
 		job->previous = WarmStartLoad(&job->host, job->arguments[ARG_MODEL], &job->previous_version);
 	ReadRows(job, query);
-	BridgeCheck(&job->host, mml_rows_finish(job->rows));
+	CheckRows(job, mml_rows_finish(job->rows), 0);
 	BridgeCheck(&job->host, mml_train(&job->host, job->rows, &job->options->config, &model));
 	mml_rows_free(job->rows);
 	TellNotes(model);

@@ -153,7 +153,7 @@ mml_arena_free(mml_arena *arena)
 void
 mml_arena_expect(mml_arena *arena, size_t bytes)
 {
-	arena->next_size = bytes;
+	arena->expected = bytes;
 }
 
 /*
@@ -169,21 +169,26 @@ room_for_block(const mml_host *host)
 	return (host->memory_limit - MML_MIN(host->memory_used, host->memory_limit)) / 4;
 }
 
-/* Blocks double up to the largest; a larger piece gets a block of its own. */
+/*
+ * Blocks grow with the arena, by a quarter of it, up to the largest; a larger
+ * piece gets a block of its own, and what is expected one for all of it.
+ */
 static mml_status
 add_block(mml_arena *arena, size_t bytes)
 {
-	size_t		size = MML_MAX(MML_MIN(arena->next_size, room_for_block(arena->host)), bytes);
+	size_t		size = arena->expected > 0 ? arena->expected : MML_MIN(arena->next_size, room_for_block(arena->host));
 	void	   *memory;
 
+	size = MML_MAX(size, bytes);
 	if (arena->n_blocks == MML_ARENA_BLOCKS)
 		return mml_fail(arena->host, MML_LIMIT, "more than %d blocks of memory are needed", MML_ARENA_BLOCKS);
 	MML_TRY(mml_alloc(arena->host, &memory, size, 1));
+	arena->expected = 0;
 	arena->block[arena->n_blocks++] = memory;
 	arena->last_size = size;
 	arena->last_used = 0;
 	arena->bytes += size;
-	arena->next_size = MML_MIN(MML_MAX(size, MML_ARENA_FIRST_BLOCK / 2) * 2, MML_ARENA_LARGEST_BLOCK);
+	arena->next_size = MML_MIN(MML_MAX(arena->bytes / 4, MML_ARENA_FIRST_BLOCK), MML_ARENA_LARGEST_BLOCK);
 	return MML_OK;
 }
 

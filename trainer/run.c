@@ -35,49 +35,105 @@ states_of(mml_method method)
 		(method == MML_MOE_MLORA ? MML_STATE_KEPT : 0);
 }
 
-/* Bytes that the run takes on top of the rows. */
+/* Numbers that training holds for each weight, without gradients: one per state, two for the moments. */
+static uint64_t
+copies_of(uint32_t states)
+{
+	uint64_t	n = states & MML_STATE_MOMENTS ? 1 : 0;
+
+	for (uint32_t state = 1; state <= states; state <<= 1)
+		n += (states & state & ~(uint32_t) MML_STATE_GRADIENT) != 0;
+	return n;
+}
+
+/* Bytes that tensors of some groups take, the model's own copy at the end included. */
 static uint64_t
 bytes_needed(const mml_run *run, uint32_t groups)
 {
 	uint64_t	all = mml_params_count(run->params, groups);
 	uint64_t	dense = mml_params_count(run->params, groups & ~(uint32_t) MML_GROUP_TABLE);
-	uint64_t	copies = run->method == MML_MOE_MLORA ? 7 : 6;	/* value, m, v, best, average, kept, the model's own */
 
-	return (all * copies + dense) * sizeof(float);
+	return (all * (copies_of(states_of(run->method)) + 1) + dense) * sizeof(float);
+}
+
+uint64_t
+mml_category_bytes(const mml_config *config)
+{
+	uint64_t	copies = copies_of(states_of((mml_method) config->method)) + 1;
+
+	return (uint64_t) (config->embedding_dim + 1) * copies * sizeof(float);
+}
+
+/* Bytes that all participants share: they lie in the arena, each piece rounded up to 64. */
+static uint64_t
+shared_bytes(const mml_run *run)
+{
+	uint64_t	pieces = (uint64_t) run->params->n_tensors * 8 + 16;
+	uint64_t	values = mml_params_count(run->params, MML_GROUP_ALL);
+
+	return bytes_needed(run, MML_GROUP_ALL) - values * sizeof(float) +
+		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
+		(uint64_t) run->n_train * 8 + (uint64_t) run->n_valid * 12 + (uint64_t) run->n_domain_ids * 8 + pieces * 64;
+}
+
+/* Bytes that a participant has of its own: for gradients of the tables' rows, where lists are as long as on average. */
+static uint64_t
+own_bytes(const mml_run *run)
+{
+	const mml_shape *shape = &run->params->shape;
+	uint64_t	ids = run->capacity * (run->rows->item_end / (run->n_train + run->n_valid) + 1);
+
+	return (mml_scratch_floats(shape) + ids * ((uint64_t) shape->dim + 8) + mml_diversity_words(&run->config, shape)) *
+		sizeof(float) + (uint64_t) run->n_valid * 24;
+}
+
+/*
+ * Bytes of the model that is made at the end, when the participants have left
+ * and what a warm start began with has gone.
+ */
+static uint64_t
+model_bytes(const mml_run *run)
+{
+	uint64_t	values = mml_params_count(run->params, MML_GROUP_ALL) * sizeof(float);
+	uint64_t	gone = run->rows->previous == NULL ? 0 : (uint64_t) mml_arena_bytes(&run->rows->previous->arena);
+
+	return values - MML_MIN(values, gone) + (uint64_t) run->params->n_tensors * (sizeof(mml_tensor) + 64) + 4096;
 }
 
 /* What mends it, by what takes most. */
-static const char *
-memory_hint(uint64_t experts, uint64_t tables, uint64_t base, uint64_t batch)
+static void
+hint_at_memory(mml_run *run, uint64_t experts, uint64_t tables, uint64_t base)
 {
+	uint64_t	batch = own_bytes(run) +
+		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true);
+
 	if (batch >= experts && batch >= tables && batch >= base)
-		return "Raise moemlora.training_memory, or lower \"batch_size\" or the sizes of the backbone's layers.";
-	if (experts >= tables && experts >= base)
-		return "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.";
-	if (tables >= base)
-		return "Raise moemlora.training_memory, or lower \"embedding_dim\", or raise \"min_count\".";
-	return "Raise moemlora.training_memory, or lower \"hidden\" or \"embedding_dim\".";
+		mml_fail_hint(run->host,
+					  "Raise moemlora.training_memory, or lower \"batch_size\" or the sizes of the backbone's layers.");
+	else if (experts >= tables && experts >= base)
+		mml_fail_hint(run->host,
+					  "Raise moemlora.training_memory, or \"min_domain_rows\" so that fewer domains have experts.");
+	else if (tables < base)
+		mml_fail_hint(run->host, "Raise moemlora.training_memory, or lower \"hidden\" or \"embedding_dim\".");
+	else
+	{
+		mml_fail_hint(run->host, "Raise moemlora.training_memory, or lower \"embedding_dim\", or raise \"min_count\".");
+		mml_rows_explain(run->rows, MML_LIMIT);
+	}
 }
 
-/* Sizes the job before allocating. */
+/* Sizes the job before allocating; then the arena takes exactly that. */
 static mml_status
-check_memory(const mml_run *run)
+check_memory(mml_run *run)
 {
 	mml_host   *host = run->host;
-	uint64_t	batch = mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
-		mml_scratch_floats(&run->params->shape) * sizeof(float);
 	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE) +
 		mml_diversity_words(&run->config, &run->params->shape) * sizeof(float);
-	uint64_t	tables = bytes_needed(run, MML_GROUP_TABLE);
-	uint64_t	base = bytes_needed(run, MML_GROUP_BASE);
-	uint64_t	needed = host->memory_used + experts + tables + base + batch +
-		(uint64_t) (run->n_train * 8 + run->n_valid * 36);
+	uint64_t	shared = shared_bytes(run);
+	uint64_t	needed = host->memory_used + shared + MML_MAX(own_bytes(run), model_bytes(run));
 	char		part[96] = "";
 
-	/* the model's own values come when those of a warm start have gone */
-	if (run->rows->previous != NULL)
-		needed -= MML_MIN((uint64_t) mml_arena_bytes(&run->rows->previous->arena),
-						  mml_params_count(run->params, MML_GROUP_ALL) * sizeof(float));
+	mml_arena_expect(run->arena, shared);
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
 	if (experts >> 20 > 0)
@@ -86,7 +142,7 @@ check_memory(const mml_run *run)
 	(void) mml_fail(host, MML_LIMIT, "training needs more memory than allowed");
 	mml_fail_detail(host, "Needed are %llu MB, allowed %llu MB%s.",
 					(unsigned long long) (needed >> 20) + 1, (unsigned long long) (host->memory_limit >> 20), part);
-	mml_fail_hint(host, "%s", memory_hint(experts, tables, base, batch));
+	hint_at_memory(run, experts, bytes_needed(run, MML_GROUP_TABLE), bytes_needed(run, MML_GROUP_BASE));
 	return MML_LIMIT;
 }
 

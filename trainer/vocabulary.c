@@ -54,7 +54,7 @@ mml_vocabulary_learn(mml_host *host, mml_vocabulary *vocabulary, uint64_t hash, 
 	size_t		at;
 
 	if ((size_t) (vocabulary->n + 1) * 2 > vocabulary->n_slots)
-		MML_TRY(rehash(host, vocabulary, slots_for((size_t) vocabulary->n * 2 + 8)));
+		MML_TRY(rehash(host, vocabulary, slots_for((size_t) vocabulary->n * 2)));
 	for (at = hash & (vocabulary->n_slots - 1); vocabulary->slots[at] != 0; at = (at + 1) & (vocabulary->n_slots - 1))
 	{
 		uint32_t	index = vocabulary->slots[at] - 1;
@@ -107,6 +107,9 @@ mml_vocabulary_freeze(mml_host *host, mml_vocabulary *vocabulary,
 	uint32_t   *old_index = NULL;
 	mml_status	status;
 
+	mml_release(host, vocabulary->slots);	/* nothing is looked up any more */
+	vocabulary->slots = NULL;
+	vocabulary->n_slots = 0;
 	status = MML_NEW(host, hashes, vocabulary->n);
 	if (status == MML_OK)
 		status = MML_NEW(host, old_index, vocabulary->n);

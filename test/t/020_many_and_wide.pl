@@ -79,6 +79,29 @@ like(
 	qr/ERROR:  54000: .*DETAIL:[^\n]*$amount.*HINT:[^\n]*embedding_dim[^\n]*min_count/s,
 	'many values: the error and what to do');
 is($session->ask(train($values, '{"embedding_dim": 64, "min_count": 2}')), 't', 'doing it helps');
+$session->ask(q{SET moemlora.training_memory = '20MB'});
+like(
+	$session->errors(train($values, '{}')),
+	qr/ERROR:  54000: .*DETAIL:[^\n]*feature "user_id" has \d+ values.*HINT:[^\n]*"hash" to feature "user_id"/s,
+	'too many even to encode: the error names the feature');
+is($session->ask(train($values, '{"columns": {"user_id": {"hash": 100}}}')), 't', 'hash buckets need less');
+
+# What README says of the memory needed, d being 16.
+my $n = 100_000;
+my $kinds = qq{(SELECT i AS item_id, i::real AS price, ARRAY[i % 5, i % 7, i] AS tags, ARRAY[i, 1, 2]::real[] AS picture,
+	i % 3 AS place, i % 5 < 2 AS clicked FROM generate_series(1, $n) AS i)};
+my $of_rows = $n * (52 + 5 + 9 + 10 + 3 * 5 + 3 * 5);
+
+foreach my $method ('backbone', 'moe_mlora')
+{
+	my $of_weights = 2 * $n * (($method eq 'backbone' ? 20 : 24) * (16 + 1) + 20);
+	my $options = qq({"embedding_dim": 16, "method": "$method", "recipe": "gated", "validation": 0});
+
+	$session->ask(sprintf q{SET moemlora.training_memory = '%d kB'}, ($of_rows + $of_weights) / 1024);
+	is($session->ask(train($kinds, $options)), 't', "$method: the memory that README says");
+	$session->ask(sprintf q{SET moemlora.training_memory = '%d kB'}, 0.85 * ($of_rows + $of_weights) / 1024);
+	like($session->errors(train($kinds, $options)), qr/ERROR:  54000: training needs more memory/, "$method: not much less");
+}
 $session->ask('RESET moemlora.training_memory');
 
 # A thousand features; row and jsonb are read alike.
