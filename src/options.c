@@ -128,14 +128,14 @@ WantedText(const mml_option *option)
 	switch (option->type)
 	{
 		case MML_OPTION_INTEGER:
-			return psprintf("a whole number from %.15g to %.15g", option->minimum, option->maximum);
+			return psprintf("a whole number from %.16g to %.16g", option->minimum, option->maximum);
 		case MML_OPTION_REAL:
-			return psprintf("a number from %.15g to %.15g%s", option->minimum, option->maximum,
+			return psprintf("a number from %.16g to %.16g%s", option->minimum, option->maximum,
 							option->maximum_excluded ? ", excluded" : "");
 		case MML_OPTION_BOOLEAN:
 			return "true or false";
 		case MML_OPTION_INTEGERS:
-			return psprintf("a list of 1 to %d whole numbers from %.15g to %.15g", MML_MAX_LAYERS,
+			return psprintf("a list of 1 to %d whole numbers from %.16g to %.16g", MML_MAX_LAYERS,
 							option->minimum, option->maximum);
 		case MML_OPTION_CHOICE:
 			appendStringInfoString(&text, "one of ");

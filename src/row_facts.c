@@ -147,7 +147,7 @@ FactNumber(FactColumn *fact, const Datum *values, const bool *nulls, int64 row, 
 	*number = fact->number(values[fact->column.index]);
 	if (fact->role == FACT_LABEL && !(*number >= 0.0 && *number <= 1.0))
 		RefuseNumber(fact, row, *number, "between 0 and 1");
-	if (fact->role == FACT_WEIGHT && !(*number >= 0.0 && isfinite(*number)))
+	if (fact->role == FACT_WEIGHT && !(*number >= 0.0 && isfinite((float) *number)))
 		RefuseNumber(fact, row, *number, "a finite number of at least 0");
 	return true;
 }

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "common/keywords.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
@@ -43,10 +45,10 @@ ReportQueryPosition(void *argument)
 /*
  * Whether the source is one pair of parentheses from end to end.  Such a
  * source is a subquery or a join and may always take an alias, and before
- * PostgreSQL 16 a subquery must have one.
+ * PostgreSQL 16 a subquery must have one.  *is_ended: a semicolon follows.
  */
 static bool
-IsParenthesized(const char *source)
+IsParenthesized(const char *source, bool *is_ended)
 {
 	core_yy_extra_type extra;
 	core_YYSTYPE value;
@@ -57,11 +59,15 @@ IsParenthesized(const char *source)
 	bool		is_parenthesized = true;
 	int			token;
 
+	*is_ended = false;
 	extra.escape_string_warning = false;
 	while (is_parenthesized && (token = core_yylex(&value, &location, scanner)) != 0)
 	{
 		if (n_tokens++ > 0 && depth == 0)
+		{
 			is_parenthesized = false;	/* something follows the closing one */
+			*is_ended = token == ';';
+		}
 		else if (token == '(')
 			depth++;
 		else if (token == ')')
@@ -103,13 +109,27 @@ IsPlainSelect(List *statements)
 		select->withClause == NULL;
 }
 
+/* Inside ereport(): what a source looks like. */
+static int
+SourceHint(const char *source)
+{
+	size_t		length = strlen(source);
+
+	while (length > 0 && isspace((unsigned char) source[length - 1]))
+		length--;
+	if (length > 0 && source[length - 1] == ';')
+		return errhint("Leave out the semicolon.");
+	return errhint("Write a table or view name, or a query in parentheses, as in '(SELECT ... WHERE ...)'.");
+}
+
 /* Checks the source and returns the query over it. */
 char *
 RowSourceQuery(const char *source)
 {
 	ErrorContextCallback position;
 	StringInfoData query;
-	bool		is_plain;
+	bool		is_ended;
+	bool		is_plain = false;
 
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT * FROM %s", source);
@@ -117,16 +137,17 @@ RowSourceQuery(const char *source)
 	position.arg = unconstify(char *, source);
 	position.previous = error_context_stack;
 	error_context_stack = &position;
-	if (IsParenthesized(source))
+	if (IsParenthesized(source, &is_ended))
 		appendStringInfo(&query, "%sAS moemlora_source", strstr(source, "--") != NULL ? "\n" : " ");
 	position.arg = query.data;
-	is_plain = IsPlainSelect(raw_parser(query.data, RAW_PARSE_DEFAULT));
+	if (!is_ended)
+		is_plain = IsPlainSelect(raw_parser(query.data, RAW_PARSE_DEFAULT));
 	error_context_stack = position.previous;
 	if (!is_plain)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("source must be one item that can stand after FROM"),
 						errdetail("It is: %s", source),
-						errhint("Write a table or view name, or a query in parentheses, as in '(SELECT ... WHERE ...)'.")));
+						SourceHint(source)));
 	return query.data;
 }
 

@@ -339,6 +339,10 @@ FeaturesArgument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_FEATURES))
 		return NIL;
 	array = PG_GETARG_ARRAYTYPE_P(ARG_FEATURES);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("argument \"features\" must be an array of one dimension"),
+						errdetail("It has %d.", ARR_NDIM(array))));
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n_names);
 	for (i = 0; i < n_names; i++)
 	{

@@ -105,7 +105,7 @@ place_of(mml_config *config, const mml_option *option)
 static mml_status
 out_of_range(mml_host *host, const mml_option *option)
 {
-	return mml_fail(host, MML_BAD_OPTION, "option \"%s\" must be %s %s %.15g %s %.15g%s", option->name,
+	return mml_fail(host, MML_BAD_OPTION, "option \"%s\" must be %s %s %.16g %s %.16g%s", option->name,
 					option->type == MML_OPTION_REAL ? "a number" : option->type == MML_OPTION_INTEGER ?
 					"a whole number" : "a list of whole numbers, each", "from", option->minimum, "to", option->maximum,
 					option->maximum_excluded ? ", excluded" : "");

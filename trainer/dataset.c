@@ -156,7 +156,7 @@ split_rows(mml_rows *rows, uint64_t *keys)
 		return MML_OK;
 	(void) mml_fail(rows->host, MML_BAD_DATA, "no rows to train on");
 	mml_fail_detail(rows->host, "All %zu rows are validation rows.", rows->n_rows);
-	mml_fail_hint(rows->host, "Add rows, or lower \"validation\".");
+	mml_fail_hint(rows->host, "Mark some of them \"train\" in the split column.");
 	return MML_BAD_DATA;
 }
 
@@ -479,7 +479,11 @@ settle_fields(mml_rows *rows)
 		if (mml_field_has_vocabulary(field))
 			MML_TRY(settle_vocabulary(rows, f));
 		if (field->kind == MML_VECTOR && field->width == 0)
-			return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" is NULL in every row", field->name);
+		{
+			(void) mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" is NULL in every row", field->name);
+			mml_fail_hint(rows->host, "Leave it out of the features.");
+			return MML_BAD_DATA;
+		}
 	}
 	MML_TRY(settle_domains(rows));
 	for (int f = 0; f < rows->n_fields; f++)

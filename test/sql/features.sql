@@ -5,6 +5,8 @@ SET client_min_messages = warning;
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE DOMAIN rating AS int CHECK (VALUE BETWEEN 0 AND 5);
 CREATE DOMAIN tags AS text[];
+CREATE DOMAIN any_text AS text;
+CREATE DOMAIN tall AS float8[];
 CREATE TYPE point3 AS (x real, y real, z real);
 CREATE FUNCTION point3_to_real(point3) RETURNS real[] LANGUAGE sql IMMUTABLE STRICT AS 'SELECT ARRAY[$1.x, $1.y, $1.z]';
 CREATE CAST (point3 AS real[]) WITH FUNCTION point3_to_real(point3);
@@ -61,12 +63,35 @@ FROM unnest(ARRAY['c_int4::bigint AS c_int4', 'c_int4::smallint AS c_int4', 'c_i
 	'to_char(c_date, ''YYYY-MM-DD'') AS c_date', 'n_float4::float8 AS n_float4', 'n_numeric::float8 AS n_numeric',
 	'm_int4::bigint[] AS m_int4', 'm_int4::text[] AS m_int4', 'm_enum::text[] AS m_enum', 'm_text::varchar[] AS m_text',
 	'v_float4::float8[] AS v_float4', 'v_float8::real[] AS v_float8', 'v_float4::numeric[] AS v_float4',
-	'v_cast::real[] AS v_cast', 'v_float4::int[] AS v_float4']) AS c;
+	'v_cast::real[] AS v_cast', 'v_float4::int[] AS v_float4',
+	'c_int2::bigint AS c_int2', 'c_int2::name AS c_int2', 'c_int4::rating AS c_int4', 'c_varchar::text AS c_varchar', 'c_varchar::char(30) AS c_varchar',
+	'c_char::varchar AS c_char', 'c_name::text AS c_name', 'c_text::any_text AS c_text', 'm_int2::int[] AS m_int2', 'm_int8::smallint[] AS m_int8',
+	'm_int4::varchar[] AS m_int4', 'm_varchar::text[] AS m_varchar', 'm_domain::text[] AS m_domain', 'm_text::tags AS m_text', 'm_text::char(20)[] AS m_text',
+	'n_float8::numeric::float8 AS n_float8', 'n_numeric::real AS n_numeric', 'v_float8::tall AS v_float8']) AS c;
 
 -- while other values are not
 SELECT c, same(c)
 FROM unnest(ARRAY['c_int4 + 1 AS c_int4', 'c_text || ''!'' AS c_text', 'NOT c_bool AS c_bool', 'c_date + 1 AS c_date', 'n_float8 + 1 AS n_float8',
 	'm_int4 || 3 AS m_int4', 'v_float4[3:3] || v_float4[1:2] AS v_float4', 'ROW(1, 2, 3)::point3 AS v_cast']) AS c;
+
+-- a training does not see the difference either: the same bytes are stored
+CREATE FUNCTION stored(expression text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM moemlora_train('stored', format('(SELECT %s AS x, y, d FROM kinds)', expression), 'y', 'd', NULL,
+		'{"epochs": 1, "hidden": [2], "embedding_dim": 2, "method": "backbone"}');
+	RETURN (SELECT string_agg(md5(c.data), ',' ORDER BY c.part) FROM moemlora.model m
+		JOIN moemlora.version v ON v.model_id = m.id AND v.number = m.current_version
+		JOIN moemlora.component c ON c.version_id = v.id WHERE m.name = 'stored');
+END $$;
+SELECT a, b, stored(a) = stored(b) AS same
+FROM (VALUES ('c_int4', 'c_int4::smallint'), ('c_int4', 'c_int4::bigint'), ('c_int4', 'c_int4::text'), ('c_int4', 'c_int4::char(5)'),
+	('c_int4', 'c_int4::rating'), ('c_int8', 'c_int8::varchar'), ('c_text', 'c_text::varchar(5)'), ('c_text', 'c_text::char(20)'), ('c_text', 'c_text::name'),
+	('c_bool', 'c_bool::text'), ('c_uuid', 'c_uuid::text'), ('c_enum', 'c_enum::text'), ('c_date', 'to_char(c_date, ''YYYY-MM-DD'')'),
+	('n_float4', 'n_float4::float8'), ('n_numeric', 'n_numeric::real'), ('n_numeric', 'n_numeric::float8'),
+	('m_int4', 'm_int4::smallint[]'), ('m_int4', 'm_int4::bigint[]'), ('m_int4', 'm_int4::text[]'), ('m_text', 'm_text::varchar[]'),
+	('m_enum', 'm_enum::text[]'), ('m_domain', 'm_domain::text[]'),
+	('v_float4', 'v_float4::float8[]'), ('v_float4', 'v_float4::numeric[]'), ('v_cast', 'v_cast::real[]'),
+	('c_int4', 'c_int4 + 1'), ('m_int4', 'm_int4 || 1'), ('n_float4', 'n_float4 + 1')) AS pair(a, b);
 
 -- whole numbers are numbers too
 SELECT moemlora_predict('kinds', 'a', x) = moemlora_predict('kinds', 'a', json) AS is_same
@@ -141,11 +166,19 @@ CREATE FUNCTION broken_to_real(broken) RETURNS real[] LANGUAGE sql AS 'SELECT NU
 CREATE CAST (broken AS real[]) WITH FUNCTION broken_to_real(broken);
 SELECT refuse('ROW(1)::broken');
 
-SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['kinds', 'dates', 'moods', 'buckets']) AS name) AS dropped;
-DROP FUNCTION same, refuse;
+-- a vector of another length: which row, and which lengths
+SELECT count(*) > 0 AS is_trained FROM moemlora_train('lengths', '(SELECT v_float4 AS v, y, d FROM kinds)', 'y', 'd', NULL,
+	'{"epochs": 1, "hidden": [2], "embedding_dim": 2, "method": "backbone"}');
+SELECT count(*) FROM moemlora_train('lengths', '(SELECT CASE WHEN n_float8 > 5 THEN v_float4[:2] ELSE v_float4 END AS v, y, d FROM kinds ORDER BY n_float8)', 'y', 'd');
+SELECT count(*) FROM moemlora_evaluate('lengths', '(SELECT CASE WHEN n_float8 > 5 THEN v_float4[:2] ELSE v_float4 END AS v, y, d FROM kinds ORDER BY n_float8)', 'y', 'd');
+SELECT moemlora_predict('lengths', 'a', ROW(ARRAY[1.0, 2.0]));
+SELECT moemlora_predict('lengths', 'a', '{"v": [1, 2, 3, 4]}');
+
+SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['kinds', 'dates', 'moods', 'buckets', 'stored', 'lengths']) AS name) AS dropped;
+DROP FUNCTION same, refuse, stored;
 DROP TABLE kinds, scores, dates;
 DROP CAST (point3 AS real[]);
 DROP CAST (broken AS real[]);
 DROP FUNCTION point3_to_real, broken_to_real;
 DROP TYPE mood, point3, broken;
-DROP DOMAIN rating, tags;
+DROP DOMAIN rating, tags, any_text, tall;

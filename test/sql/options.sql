@@ -94,15 +94,45 @@ SELECT train('{"workers": -1}');
 SELECT train('{"method": "magic"}');
 SELECT train('{"backbone": "resnet"}');
 
+-- every option with the first value that is too small or too large, and with one of another type
+CREATE FUNCTION refused(options jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	hint text;
+BEGIN
+	PERFORM train(options);
+	RETURN 'not refused';
+EXCEPTION WHEN invalid_parameter_value THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws('. ', message, nullif(hint, ''));
+END $$;
+SELECT o, refused(o::jsonb)
+FROM unnest(ARRAY[
+	'{"embedding_dim": 0}', '{"embedding_dim": 1025}', '{"hidden": [65537]}', '{"hidden": [4, 0]}', '{"hidden": [1.5]}',
+	'{"lora_reduce": 0}', '{"lora_reduce": 65537}', '{"lora_rank": 0}', '{"lora_rank": 65537}', '{"lora_rank": "4"}',
+	'{"experts_per_domain": 0}', '{"experts_per_domain": 65}', '{"min_domain_rows": 0}', '{"min_domain_rows": 1000000001}',
+	'{"gate": "row"}', '{"gate": true}', '{"gate_own_share": 0}', '{"gate_own_share": 1}', '{"serve": "expert"}', '{"serve": 1}',
+	'{"recipe": "sauce"}', '{"recipe": []}', '{"unknown_domain": "zero"}', '{"unknown_domain": null}', '{"epochs": 100001}',
+	'{"patience": 0}', '{"patience": 100001}', '{"batch_size": 0}', '{"batch_size": 65537}', '{"batch_size": 0.5}',
+	'{"learning_rate": 10.5}', '{"learning_rate": "fast"}', '{"l2": -0.1}', '{"l2": 1.5}', '{"l2": false}', '{"finetune": "yes"}',
+	'{"validation": -0.1}', '{"validation": 0.95}', '{"validation": "a tenth"}', '{"seed": 9007199254740992}', '{"seed": -1e17}',
+	'{"seed": 0.5}', '{"seed": "x"}', '{"max_seconds": -1}', '{"max_seconds": 1e10}', '{"max_seconds": "1 h"}', '{"min_count": 0}',
+	'{"min_count": 1e10}', '{"min_count": {}}', '{"cross_layers": 0}', '{"cross_layers": 17}', '{"attention_layers": 0}',
+	'{"attention_layers": 17}', '{"attention_heads": 0}', '{"attention_heads": 257}', '{"attention_dim": 0}',
+	'{"attention_dim": 1025}', '{"cin": []}', '{"cin": [4097]}', '{"cin": 8}', '{"workers": 1025}', '{"workers": 1.5}',
+	'{"expert_diversity": -0.1}', '{"gate_entropy": 1.5}', '{"warm_start": 1}']) AS o;
+
 -- options that do not go together
 SELECT train('{"lora_rank": 4, "lora_reduce": 4}');
 SELECT train('{"method": "mlora", "finetune": true}');
+SELECT train('{"method": "backbone", "finetune": true}');
 SELECT train('{"method": "backbone", "serve": "own"}');
 SELECT train('{"method": "backbone", "expert_diversity": 0.5}');
 SELECT train('{"recipe": "paper", "expert_diversity": 0.5}');
 SELECT train('{"recipe": "paper", "expert_diversity": 0.5, "finetune": true}') > 0 AS is_trained;
 SELECT train('{"method": "mlora", "gate_entropy": -0.5}');
 SELECT train('{"method": "backbone", "gate_entropy": 0.5}');
+SELECT train('{"method": "mlora", "serve": "gate"}');
 SELECT train('{"split_column": "s", "time_column": "day"}');
 SELECT train('{"split_column": "y"}');
 SELECT train('{"weight_column": "w", "time_column": "w"}');
@@ -116,9 +146,12 @@ SELECT train('{"weight_column": "w"}', ARRAY['u', 'w']);
 SELECT * FROM moemlora_train('options', '(SELECT u, -1 AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"weight_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, NULL::real AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"weight_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, ''NaN''::real AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"weight_column": "w"}');
+SELECT * FROM moemlora_train('options', '(SELECT u, 1e39::float8 AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"weight_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, NULL::date AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"time_column": "w"}');
+SELECT * FROM moemlora_train('options', '(SELECT u, ''NaN''::real AS w, y, d FROM option_rows)', 'y', 'd', NULL, '{"time_column": "w"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, NULL::text AS s, y, d FROM option_rows)', 'y', 'd', NULL, '{"split_column": "s"}');
 SELECT * FROM moemlora_train('options', '(SELECT u, ''test''::text AS s, y, d FROM option_rows)', 'y', 'd', NULL, '{"split_column": "s"}');
+SELECT * FROM moemlora_train('options', '(SELECT u, ''valid''::text AS s, y, d FROM option_rows)', 'y', 'd', NULL, '{"split_column": "s"}');
 
 -- option "columns": what it can say
 SELECT o, train(jsonb_build_object('columns', o::jsonb), ARRAY['u', 't', 'p', 'm', 'v']) > 0 AS is_trained
@@ -161,5 +194,5 @@ SELECT train('{"validation": 0.2, "split_column": "s", "epochs": 1, "columns": {
 RESET client_min_messages;
 
 SELECT moemlora_drop('options');
-DROP FUNCTION train;
+DROP FUNCTION train, refused;
 DROP TABLE option_rows;

@@ -51,6 +51,9 @@ SELECT try('"Odd ""Name"""', 'Klick?', 'SELECT') AS phases;
 SELECT try('');
 SELECT try('clicks; DROP TABLE clicks');
 SELECT try('clicks;');
+SELECT try('(SELECT * FROM clicks);');
+SELECT try('(SELECT * FROM clicks) AS c ; ');
+SELECT try('(SELECT * FROM clicks); DROP TABLE clicks');
 SELECT try('clicks, clicks_view');
 SELECT try('clicks WHERE true');
 SELECT try('clicks ORDER BY 1');
@@ -107,6 +110,7 @@ SELECT * FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY['us
 SELECT * FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY['user_id', 'itemid']);
 SELECT * FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY['user_id', NULL]);
 SELECT * FROM moemlora_train('train', 'clicks', 'clicked', 'category', '{}');
+SELECT * FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY[['user_id', 'item_id']]);
 SELECT try('(SELECT clicked, category FROM clicks)');
 SELECT try('(SELECT user_id, item_id AS user_id, clicked, category FROM clicks)');
 SELECT try('(SELECT user_id, clicked, clicked, category FROM clicks)');
@@ -150,6 +154,10 @@ SELECT try('(SELECT ARRAY[1, ''NaN'']::float8[] AS v, clicked, category FROM cli
 SELECT try('(SELECT ''{}''::real[] AS v, clicked, category FROM clicks)');
 SELECT try('(SELECT ARRAY[[1, 2], [3, 4]]::real[] AS v, clicked, category FROM clicks)');
 SELECT try('(SELECT array_fill(1.0::real, ARRAY[id]) AS v, clicked, category FROM clicks ORDER BY id)');
+SELECT try('(SELECT NULL::real[] AS v, clicked, category FROM clicks)');
+SELECT try('(SELECT array_fill(1.0::real, ARRAY[65537]) AS v, clicked, category FROM clicks)');
+SELECT try('(SELECT array_fill(1, ARRAY[65537]) AS m, clicked, category FROM clicks)');
+SELECT try('(SELECT ARRAY[[1, 2], [3, 4]] AS m, clicked, category FROM clicks)');
 
 -- an error stores nothing
 SELECT count(*) FROM moemlora_train('train_fails', '(SELECT 1 / (600 - id) AS x, clicked, category FROM clicks ORDER BY id)',
