@@ -135,6 +135,7 @@ test_fails_before_it_trains(const char *recipe, const char *method)
 	open_case(&config, &data, recipe, "domain");
 	(void) unit_set(&config, "method", method);
 	config.finetune = 0;
+	config.expert_diversity = 0.0;
 	config.embedding_dim = 32;
 	data.n_users = 1000;
 	data.n_rows = 1500;
@@ -243,7 +244,10 @@ needed_megabytes(void)
 	return strtoul(unit.host.error.detail + strcspn(unit.host.error.detail, "0123456789"), NULL, 10);
 }
 
-/* What a warm start goes on from makes room for the new model's own values: it needs no more than a first training. */
+/*
+ * What a warm start goes on from makes room for the new model's own values: it needs no more than a first training,
+ * but for what participants have of their own, which go before the model comes: here less than 2 MB.
+ */
 static void
 test_room_of_version_before(void)
 {
@@ -262,7 +266,7 @@ test_room_of_version_before(void)
 	unit_check(mml_model_bytes(model) > 6 << 20, "the model has %zu bytes", mml_model_bytes(model));
 	mml_model_free(model);
 	most = unit.most_used;
-	unit_check(needed_megabytes() <= first + 1, "%lu MB instead of %lu", needed_megabytes(), first);
+	unit_check(needed_megabytes() <= first + 2, "%lu MB instead of %lu", needed_megabytes(), first);
 	data.previous = &previous;
 	unit_host_init(&unit);
 	unit_check(unit_train(&unit.host, &config, &data, 0, &model) == MML_OK, "train: %s", unit_error(&unit.host));
