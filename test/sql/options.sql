@@ -162,6 +162,13 @@ FROM unnest(ARRAY[
 	'{"v": {"projection": true}}']) AS o;
 SELECT train('{"embedding_dim": 4, "columns": {"v": {"projection": false}}}', ARRAY['u', 'v']) > 0 AS is_trained;
 
+-- and that is what the features are
+SELECT train('{"columns": {"u": {"kind": "numeric"}, "t": {"hash": 3}, "p": {"buckets": [5, 10]}, "m": {"kind": "vector"}}}',
+	ARRAY['u', 't', 'p', 'm', 'v']) > 0 AS is_trained;
+SELECT f.name, f.sql_type, f.kind, f.size
+FROM moemlora.feature f JOIN moemlora.version v ON v.id = f.version_id JOIN moemlora.model m ON m.id = v.model_id
+WHERE m.name = 'options' AND v.number = m.current_version ORDER BY f.position;
+
 -- and what it cannot
 SELECT train('{"columns": {"u": 1}}');
 SELECT train('{"columns": {"uu": {}}}');

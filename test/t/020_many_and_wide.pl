@@ -117,6 +117,40 @@ is( $session->ask(q{
 		FROM wide w}),
 	't', 'and scored with');
 
+like($session->errors(train('wide', '{"backbone": "fibinet", "embedding_dim": 64}')),
+	qr/ERROR:  54000: backbone "fibinet" cannot take so many features.*DETAIL:  With 1000 features.*HINT:[^\n]*"wdl"/s,
+	'all pairs of a thousand features are too many for a backbone that wants them');
+
+# As many as a query can give, more than a table has: 1664 columns with label and domain.
+my @left = map { qq("l$_") } 1 .. 1000;
+my @right = map { qq("r$_") } 1 .. 662;
+
+sub both
+{
+	my (@more) = @_;
+	my $columns = join ', ', @left, @right, @more;
+
+	return "(SELECT $columns, place, clicked FROM left_part JOIN right_part USING (id))";
+}
+
+sql(
+	$node,
+	'CREATE TABLE left_part AS SELECT i AS id, i % 2 AS place, i % 3 = 0 AS clicked, '
+	  . join(', ', map { "(i * $_ % 7)::int AS $left[$_ - 1]" } 1 .. @left) . ' FROM generate_series(1, 60) AS i;'
+	  . 'CREATE TABLE right_part AS SELECT i AS id, '
+	  . join(', ', map { "(i * $_ % 11)::real AS $right[$_ - 1]" } 1 .. @right) . ' FROM generate_series(1, 60) AS i;');
+is($session->ask(train(both(), '{"embedding_dim": 1, "method": "backbone"}')), 't', 'features of two tables');
+is(newest('features'), '1662', 'with all of them');
+is( $session->ask(q{
+		WITH by_row AS MATERIALIZED (SELECT id, moemlora_predict('m', p, b) AS score FROM }
+		  . both('id') =~ s/place, clicked/place::text AS p/r . q{ AS b),
+			by_jsonb AS MATERIALIZED (SELECT id, moemlora_predict('m', place::text, to_jsonb(l) || to_jsonb(r)) AS score
+				FROM left_part AS l JOIN right_part AS r USING (id))
+		SELECT count(*) || ' ' || bool_and(abs(r.score - j.score) < 1e-6) FROM by_row AS r JOIN by_jsonb AS j USING (id)}),
+	'60 true', 'jsonb scores a row that no table could hold');
+like($session->errors(train(both('1 AS one'), '{}')), qr/ERROR:  54011: target lists can have at most 1664 entries/,
+	'one more is too many for PostgreSQL');
+
 # Long and strange values.
 my @strange = (
 	q{''}, q{' '}, q{repeat('x', 100000)}, q{E'\n\t\\\\'}, q{'é'}, q{E'e\u0301'}, q{'点击'}, q{'NULL'}, q{'it''s "a"'},
