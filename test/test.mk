@@ -47,9 +47,10 @@ demo:
 
 # With BACKBONES="wdl dcn" or all, and what test/bench/backbones.sh reads beside it,
 # every one of these; else the default backbone.
+# An environment that pins OpenBLAS's kernels would measure something else.
 bench:
 	@test/setup.sh
-	@test/with_server.sh test/bench/$(if $(BACKBONES),backbones,run).sh
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh test/bench/$(if $(BACKBONES),backbones,run).sh
 
 # DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
 # environment, see there.
