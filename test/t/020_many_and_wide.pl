@@ -94,7 +94,7 @@ my $of_rows = $n * (52 + 5 + 9 + 10 + 3 * 5 + 3 * 5);
 
 foreach my $method ('backbone', 'moe_mlora')
 {
-	my $of_weights = 2 * $n * (($method eq 'backbone' ? 20 : 24) * (16 + 1) + 20);
+	my $of_weights = 2 * $n * (($method eq 'backbone' ? 24 : 28) * (16 + 1) + 20);
 	my $options = qq({"embedding_dim": 16, "method": "$method", "recipe": "gated", "validation": 0});
 
 	$session->ask(sprintf q{SET moemlora.training_memory = '%d kB'}, ($of_rows + $of_weights) / 1024);
