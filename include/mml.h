@@ -517,7 +517,7 @@ extern mml_rows *mml_scorer_rows(mml_scorer *scorer);
 
 /*
  * probabilities: [rows held], in the order pushed. Then the set is reset.  MML_BAD_DATA when one is NaN: numbers
- * far beyond those of training can overflow on their way.
+ * far beyond those of training can overflow on their way.  Polls; a longjmp from there leaves the rows: reset the set.
  */
 extern mml_status mml_score(mml_scorer *scorer, float *probabilities);
 

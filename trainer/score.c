@@ -9,6 +9,8 @@
 
 #include "mml_layers.h"
 
+#define POLL_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls: some 10 ms */
+
 struct mml_scorer
 {
 	mml_host   *host;
@@ -21,6 +23,7 @@ struct mml_scorer
 	mml_batch	batch;
 	void	   *memory;			/* of the batch */
 	mml_folds	folds;
+	size_t		rows_per_poll;
 	size_t		n_item_pages;	/* that data.item_page knows */
 	uint32_t   *index;			/* [capacity] 0, 1, 2, ... grouped by domain */
 	uint32_t   *spare;			/* [capacity] */
@@ -68,6 +71,23 @@ open_data(mml_scorer *scorer)
 	return MML_NEW(scorer->host, data->vector_page, 1);
 }
 
+/* So many rows that a cancel does not wait long for them. */
+static size_t
+count_rows_per_poll(const mml_shape *shape, bool is_folded)
+{
+	size_t		products = 1;	/* for a row */
+
+	for (int l = 0; l < shape->n_layers; l++)
+	{
+		size_t		in = (size_t) shape->width[l];
+		size_t		out = (size_t) shape->width[l + 1];
+		size_t		ranks = is_folded ? 0 : (size_t) shape->rank[l] * (size_t) shape->n_experts;
+
+		products += in * out + ranks * (in + out);
+	}
+	return MML_MAX(POLL_PRODUCTS / products, 1);
+}
+
 static mml_status
 create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 {
@@ -81,6 +101,7 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 	MML_TRY(open_data(scorer));
 	MML_TRY(mml_net_open(scorer->host, &scorer->net, model->params, &model->arena, &scorer->data, 0.0));
 	MML_TRY(mean_of_domains(scorer));
+	scorer->rows_per_poll = count_rows_per_poll(&scorer->net.shape, scorer->is_folded);
 	vector_words = scorer->rows->vector_words;
 	bytes = mml_batch_bytes(&model->params->shape, vector_words, capacity, modes, false);
 	MML_TRY(mml_alloc(scorer->host, &scorer->memory, bytes, 1));
@@ -203,7 +224,7 @@ group_rows(mml_scorer *scorer, size_t n)
 		scorer->index[scorer->counts[scorer->spare[i]]++] = (uint32_t) i;
 }
 
-/* Each domain's rows through its tower. */
+/* Each domain's rows through its tower, not too many at once. */
 static mml_status
 run_towers(mml_scorer *scorer, size_t n)
 {
@@ -214,12 +235,22 @@ run_towers(mml_scorer *scorer, size_t n)
 		mml_tower	tower;
 		size_t		end = at + 1;
 
-		while (end < n && batch->domain[end] == batch->domain[at])
+		while (end < n && end - at < scorer->rows_per_poll && batch->domain[end] == batch->domain[at])
 			end++;
+		MML_TRY(mml_poll(scorer->host));
 		MML_TRY(mml_folds_tower(&scorer->folds, batch->domain[at], &tower));
 		mml_plain_tower(&scorer->net, &tower, batch, at, end - at);
 		at = end;
 	}
+	return MML_OK;
+}
+
+/* The rows through the network as it is trained. */
+static mml_status
+run_net(mml_scorer *scorer, size_t n)
+{
+	for (size_t at = 0; at < n; at += scorer->rows_per_poll)
+		MML_TRY(mml_net_forward(&scorer->net, &scorer->pass, &scorer->batch, at, MML_MIN(n - at, scorer->rows_per_poll)));
 	return MML_OK;
 }
 
@@ -243,7 +274,7 @@ mml_score_logits(mml_scorer *scorer, float *logits)
 			status = run_towers(scorer, n);
 	}
 	else
-		status = mml_net_forward(&scorer->net, &scorer->pass, batch, 0, n);
+		status = run_net(scorer, n);
 	for (size_t i = 0; i < n; i++)
 		logits[scorer->index[i]] = batch->logit[i];
 	mml_rows_reset(scorer->rows);

@@ -233,7 +233,7 @@ test_recovery(mml_mode mode, const char *gate)
 	unit.stops = true;
 	for (size_t i = 0; i < 16; i++)
 		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
-	(void) mml_score(scorer, scores);
+	unit_check(mml_score(scorer, scores) == MML_CANCELLED, "nobody asked whether to stop");
 	unit.stops = false;
 	mml_rows_reset(mml_scorer_rows(scorer));
 	score_rows(scorer, 16, scores);
@@ -288,6 +288,56 @@ test_jumps(mml_mode mode, const char *gate)
 	unit_check(n_jumps > 3, "only %d jumps", n_jumps);
 	mml_model_free(model);
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+}
+
+/* Polls while a block of n rows is scored. */
+static long
+polls_of_block(mml_scorer *scorer, size_t n, float *scores)
+{
+	for (size_t i = 0; i < n; i++)
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+	unit.n_polls = 0;
+	unit_check(mml_score(scorer, scores) == MML_OK, "score: %s", unit_error(&unit.host));
+	return unit.n_polls;
+}
+
+/* Between domains, each of which may have a tower to fold; and within the rows of one where layers are wide. */
+static void
+test_polls(mml_mode mode, const char *gate)
+{
+	enum
+	{
+		N_ROWS = 560,
+	};
+	mml_config	config;
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *scorer = create(model, mode, N_ROWS);
+	float		scores[N_ROWS];
+	float		alone;
+	long		n_polls = polls_of_block(scorer, N_ROWS, scores);
+
+	unit_check(n_polls == (mode == MML_MODE_OWN ? 3 : 2), "%ld polls for 3 domains, or 2 layers", n_polls);
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+
+	unit_config_init(&config);
+	(void) unit_set(&config, "gate", gate);
+	config.hidden[0] = config.hidden[1] = 1024;
+	config.batch_size = 512;
+	config.epochs = 1;
+	data.n_domains = 1;
+	unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "train: %s", unit_error(&unit.host));
+	scorer = create(model, mode, N_ROWS);
+	n_polls = polls_of_block(scorer, N_ROWS, scores);
+	unit_check(n_polls == (mode == MML_MODE_OWN ? 2 : 6), "%ld polls for 2 pieces of a wide net, or 2 layers of 3", n_polls);
+	for (size_t i = 0; i < N_ROWS; i += 37)
+	{
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+		(void) mml_score(scorer, &alone);
+		unit_close(scores[i], alone, 1e-6, "score of a row in pieces and alone");
+	}
+	mml_scorer_free(scorer);
+	mml_model_free(model);
 }
 
 /* The most bytes that a scorer says it takes over 300 rows, one by one. */
@@ -374,6 +424,8 @@ main(void)
 	test_recovery(MML_MODE_GATE, "input");
 	test_jumps(MML_MODE_OWN, "domain");
 	test_jumps(MML_MODE_GATE, "input");
+	test_polls(MML_MODE_OWN, "domain");
+	test_polls(MML_MODE_GATE, "input");
 	test_fold_limit();
 	test_lists_for_ever();
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
