@@ -1,0 +1,172 @@
+/*
+ * model_use.h - private to model_use.c and the files that score rows: what a
+ * call site finds out about its model and its rows, and keeps for its next call.
+ *
+ * None of it may be older than the statement: PL/pgSQL keeps a function's
+ * fn_extra over the statements of a transaction.  So the version is looked up
+ * again whenever snapshot or role is another one; the model whenever the cache
+ * has thrown models out; the columns whenever the row's type is another one.
+ *
+ * What every row passes through is here, so that it can be inlined.
+ */
+#ifndef MOEMLORA_MODEL_USE_H
+#define MOEMLORA_MODEL_USE_H
+
+#include "access/htup_details.h"	/* for HeapTupleHeader */
+#include "access/xact.h"		/* for GetCurrentSubTransactionId */
+#include "miscadmin.h"			/* for GetUserId */
+#include "utils/snapmgr.h"		/* for GetActiveSnapshot */
+#include "utils/typcache.h"		/* for assign_record_type_identifier */
+
+#include "compat.h"
+#include "moemlora.h"
+
+/* Models, or row types, that one call site may use in turn without looking anything up. */
+#define MAX_MODEL_USES 4
+
+/*
+ * What must be the same for a name to mean the same version, and a role to have the same rights.  A snapshot does
+ * not tell whether a subtransaction of our own was rolled back.
+ */
+typedef struct Moment
+{
+	SubTransactionId subtransaction;
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	CommandId	curcid;
+	Oid			user;
+} Moment;
+
+/* One model with one type of rows. */
+typedef struct ModelUse
+{
+	/* What it is for */
+	char	   *name;			/* NULL: free */
+	Size		name_length;
+	Oid			type;			/* of the row; JSONBOID */
+	int32		typmod;
+
+	/* The model */
+	bool		is_resolved;
+	Moment		moment;
+	ModelVersion version;
+	CachedModel *cached;		/* NULL: not fetched */
+	uint64		generation;		/* of the cache, then */
+
+	/* The row */
+	MemoryContext context;		/* of all below */
+	Binding    *binding;		/* NULL: not made */
+	uint64		identifier;		/* of the type's definition */
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+} ModelUse;
+
+/* All of a call site. */
+typedef struct ModelUses
+{
+	MemoryContext context;
+	ModelUse   *last;
+	int			next_victim;
+	ModelUse	uses[MAX_MODEL_USES];
+} ModelUses;
+
+/* Empties it; everything that it will hold lives in `context`. */
+extern void ModelUsesInit(ModelUses *uses, MemoryContext context);
+
+/* The parts of the functions below that few rows need. */
+extern ModelUse *ModelUsesSearch(ModelUses *uses, const text *name, Oid type, int32 typmod);
+extern void ModelUseResolveAnew(ModelUse *use, Snapshot snapshot);
+extern void ModelUseBindColumns(ModelUse *use, uint64 identifier);
+
+/* Finds the features among the keys of jsonb. */
+extern void ModelUseBindJson(ModelUse *use);
+
+static inline bool
+ModelUseIsNamed(const ModelUse *use, const text *name)
+{
+	return use->name_length == VARSIZE_ANY_EXHDR(name) &&
+		memcmp(use->name, VARDATA_ANY(name), use->name_length) == 0;
+}
+
+static inline bool
+ModelUseIsFor(const ModelUse *use, const text *name, Oid type, int32 typmod)
+{
+	return use->name != NULL && use->type == type && use->typmod == typmod && ModelUseIsNamed(use, name);
+}
+
+/* The one for this model and row type, perhaps taken from another. */
+static inline ModelUse *
+ModelUsesFind(ModelUses *uses, const text *name, Oid type, int32 typmod)
+{
+	if (likely(ModelUseIsFor(uses->last, name, type, typmod)))
+		return uses->last;
+	return ModelUsesSearch(uses, name, type, typmod);
+}
+
+/* Finds the version that the name means in this statement. */
+static inline void
+ModelUseResolve(ModelUse *use)
+{
+	const Moment *moment = &use->moment;
+	Snapshot	snapshot;
+
+	if (!ActiveSnapshotSet())
+		elog(ERROR, "a moemlora function was called without a snapshot");
+	snapshot = GetActiveSnapshot();
+	if (unlikely(!use->is_resolved || moment->subtransaction != GetCurrentSubTransactionId() ||
+				 moment->xmax != snapshot->xmax || moment->xcnt != snapshot->xcnt ||
+				 moment->subxcnt != snapshot->subxcnt || moment->curcid != snapshot->curcid ||
+				 moment->user != GetUserId()))
+		ModelUseResolveAnew(use, snapshot);
+}
+
+/* The decoded model; good until anything else may ask for a model. */
+static inline CachedModel *
+ModelUseModel(ModelUse *use)
+{
+	if (unlikely(use->cached == NULL || use->generation != ModelCacheGeneration()))
+	{
+		use->cached = NULL;
+		use->cached = ModelCacheGet(&use->version, GetActiveSnapshot());
+		use->generation = ModelCacheGeneration();
+	}
+	return use->cached;
+}
+
+/* The type of a row, as ModelUsesFind() wants it. */
+static inline int32
+RowTypmod(HeapTupleHeader row, Oid type)
+{
+	return type == RECORDOID ? HeapTupleHeaderGetTypMod(row) : -1;
+}
+
+/* The definition of a row's type: of a named one it may change, of a record it never does. */
+static inline uint64
+RowTypeIdentifier(Oid type, int32 typmod)
+{
+	return type == RECORDOID ? 0 : assign_record_type_identifier(type, typmod);
+}
+
+/* Whether the columns are bound as the row's type is defined now. */
+static inline bool
+ModelUseIsBound(const ModelUse *use, uint64 identifier)
+{
+	return use->binding != NULL && use->identifier == identifier;
+}
+
+/* Reads the row's columns into values and nulls. */
+static inline void
+ModelUseDeform(ModelUse *use, HeapTupleHeader row)
+{
+	HeapTupleData tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = row;
+	heap_deform_tuple(&tuple, use->desc, use->values, use->nulls);
+}
+
+#endif							/* MOEMLORA_MODEL_USE_H */
