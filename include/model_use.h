@@ -57,7 +57,8 @@ typedef struct ModelUse
 	/* The row */
 	MemoryContext context;		/* of all below */
 	Binding    *binding;		/* NULL: not made */
-	uint64		identifier;		/* of the type's definition */
+	TypeCacheEntry *type_entry; /* NULL: a record */
+	uint64		identifier;		/* of the type's definition, then */
 	TupleDesc	desc;
 	Datum	   *values;
 	bool	   *nulls;
@@ -78,7 +79,7 @@ extern void ModelUsesInit(ModelUses *uses, MemoryContext context);
 /* The parts of the functions below that few rows need. */
 extern ModelUse *ModelUsesSearch(ModelUses *uses, const text *name, Oid type, int32 typmod);
 extern void ModelUseResolveAnew(ModelUse *use, Snapshot snapshot);
-extern void ModelUseBindColumns(ModelUse *use, uint64 identifier);
+extern void ModelUseBindColumns(ModelUse *use);
 
 /* Finds the features among the keys of jsonb. */
 extern void ModelUseBindJson(ModelUse *use);
@@ -142,18 +143,16 @@ RowTypmod(HeapTupleHeader row, Oid type)
 	return type == RECORDOID ? HeapTupleHeaderGetTypMod(row) : -1;
 }
 
-/* The definition of a row's type: of a named one it may change, of a record it never does. */
-static inline uint64
-RowTypeIdentifier(Oid type, int32 typmod)
-{
-	return type == RECORDOID ? 0 : assign_record_type_identifier(type, typmod);
-}
-
-/* Whether the columns are bound as the row's type is defined now. */
+/*
+ * Whether the columns are bound as the row's type is defined now.  The
+ * definition of a named type may change, that of a record never does.
+ */
 static inline bool
-ModelUseIsBound(const ModelUse *use, uint64 identifier)
+ModelUseIsBound(const ModelUse *use)
 {
-	return use->binding != NULL && use->identifier == identifier;
+	return use->binding != NULL && (use->type_entry == NULL ||
+									likely(use->type_entry->tupDesc_identifier == use->identifier) ||
+									assign_record_type_identifier(use->type, use->typmod) == use->identifier);
 }
 
 /* Reads the row's columns into values and nulls. */

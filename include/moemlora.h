@@ -105,6 +105,15 @@ extern void BindingPutValues(Binding *binding, mml_host *host, mml_rows *rows,
 							 const Datum *values, const bool *nulls, int64 row);
 extern void BindingPutJson(Binding *binding, mml_host *host, mml_rows *rows, Jsonb *json);
 
+/*
+ * For rows that are put later than their casts run: what the casts gave, by
+ * feature, copied to the current context; and what stands for
+ * BindingBeginRow() before the row is put (no casts: `casts` is not looked at).
+ */
+extern bool BindingHasCasts(const Binding *binding);
+extern Datum *BindingKeepCasts(const Binding *binding, const bool *nulls);
+extern void BindingBeginKeptRow(Binding *binding, const Datum *casts);
+
 /* The number of the last column that BindingPutValues looks at: deform no further. */
 extern int	BindingLastColumn(const Binding *binding);
 
@@ -266,16 +275,24 @@ extern List *WarmStartFeatures(const mml_model *model, const mml_field_spec *spe
 
 /* model_cache.c: decoded models of this session */
 
-/* A decoded model with its scorers; a pointer is good until the next ModelCacheGet(). */
+/* A decoded model with its scorer; a pointer is good until the next ModelCacheGet(). */
 typedef struct CachedModel
 {
 	pg_uuid_t	uuid;
-	mml_host   *host;			/* its memory context is a child of the cache's */
 	mml_model  *model;
-	mml_scorer *one;			/* served mode, capacity 1: made at load */
+	mml_scorer *scorer;			/* served mode; takes one row until ModelCacheWiden() */
+	mml_host   *host;			/* of the scorer, where its errors are */
+	MemoryContext scorer_context;	/* of both */
+	bool		is_wide;
 } CachedModel;
 
 extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot);
+
+/* The most rows that a scorer is made to take at once. */
+#define MODEL_BLOCK_ROWS 512
+
+/* Gives the model a scorer that takes blocks of MODEL_BLOCK_ROWS rows, or of fewer where rows are very wide. */
+extern void ModelCacheWiden(CachedModel *cached);
 
 /*
  * Changes whenever any entry is evicted: a caller that kept a pointer from

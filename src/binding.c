@@ -593,6 +593,41 @@ BindingBeginRow(Binding *binding, const Datum *values, const bool *nulls)
 	MemoryContextSwitchTo(caller);
 }
 
+bool
+BindingHasCasts(const Binding *binding)
+{
+	return binding->has_casts;
+}
+
+/* What the casts of the row gave, by feature. */
+Datum *
+BindingKeepCasts(const Binding *binding, const bool *nulls)
+{
+	Datum	   *casts = palloc0(binding->n_features * sizeof(Datum));
+	int			i;
+
+	for (i = 0; i < binding->n_features; i++)
+	{
+		const TypedColumn *column = &binding->features[i].column;
+
+		if (column->has_cast && !nulls[column->index])
+			casts[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(column->cast_value));
+	}
+	return casts;
+}
+
+/* Frees what the row before took; the casts have run. */
+void
+BindingBeginKeptRow(Binding *binding, const Datum *casts)
+{
+	int			i;
+
+	if (binding->row_context != NULL)
+		MemoryContextReset(binding->row_context);
+	for (i = 0; binding->has_casts && i < binding->n_features; i++)
+		binding->features[i].column.cast_value = casts[i];
+}
+
 /* Puts all features of one row. */
 void
 BindingPutValues(Binding *binding, mml_host *host, mml_rows *rows, const Datum *values, const bool *nulls, int64 row)

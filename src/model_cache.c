@@ -17,6 +17,7 @@
 #include "moemlora.h"
 
 #define KB ((uint64) 1024)
+#define LEAST_BLOCK_ROWS 8
 
 /* What the hash table holds. */
 typedef struct CacheEntry
@@ -56,7 +57,7 @@ static void
 Recount(CacheEntry *entry)
 {
 	Cache.bytes -= entry->bytes;
-	entry->bytes = (uint64) mml_model_bytes(entry->model->model) + mml_scorer_bytes(entry->model->one);
+	entry->bytes = (uint64) mml_model_bytes(entry->model->model) + mml_scorer_bytes(entry->model->scorer);
 	Cache.bytes += entry->bytes;
 }
 
@@ -97,17 +98,40 @@ MakeRoom(uint64 bytes, const CacheEntry *keep)
 	}
 }
 
-/*
- * Folded towers may take half of what the model itself leaves of the cache, so
- * that two models used in turn do not drive each other out.
- */
-static size_t
-FoldLimit(const mml_model *model)
+/* What the model itself leaves of the cache. */
+static uint64
+RoomBeside(const mml_model *model)
 {
 	uint64		limit = (uint64) GucCacheSizeKb * KB;
 	uint64		taken = mml_model_bytes(model);
 
-	return taken < limit ? (size_t) ((limit - taken) / 2) : 0;
+	return taken < limit ? limit - taken : 0;
+}
+
+/*
+ * Gives the model a scorer in a context of its own in place of the one that it
+ * has.  Until the scorer is complete the context belongs to the statement: an
+ * error half-way leaves nothing behind.  Folded towers may take half of the
+ * room beside the model, so that two models used in turn do not drive each
+ * other out.
+ */
+static void
+SetScorer(CachedModel *cached, MemoryContext parent, size_t capacity)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "moemlora model scorer", ALLOCSET_DEFAULT_SIZES);
+	mml_host   *host = BridgeCreateHost(context, 0);
+	mml_model_facts facts;
+	mml_scorer *scorer;
+
+	mml_model_get_facts(cached->model, &facts);
+	BridgeCheck(host, mml_scorer_create(host, cached->model, facts.served, capacity,
+										(size_t) (RoomBeside(cached->model) / 2), &scorer));
+	MemoryContextSetParent(context, parent);
+	if (cached->scorer_context != NULL)
+		MemoryContextDelete(cached->scorer_context);
+	cached->scorer_context = context;
+	cached->host = host;
+	cached->scorer = scorer;
 }
 
 /* Decodes a version in the given context. */
@@ -115,14 +139,10 @@ static CachedModel *
 LoadModel(const ModelVersion *version, Snapshot snapshot, MemoryContext context)
 {
 	CachedModel *cached = MemoryContextAllocZero(context, sizeof(CachedModel));
-	mml_model_facts facts;
 
 	cached->uuid = version->uuid;
-	cached->host = BridgeCreateHost(context, 0);
-	cached->model = ModelStoreLoad(cached->host, version, snapshot);
-	mml_model_get_facts(cached->model, &facts);
-	BridgeCheck(cached->host, mml_scorer_create(cached->host, cached->model, facts.served, 1,
-												FoldLimit(cached->model), &cached->one));
+	cached->model = ModelStoreLoad(BridgeCreateHost(context, 0), version, snapshot);
+	SetScorer(cached, context, 1);
 	return cached;
 }
 
@@ -165,6 +185,25 @@ ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
 	}
 	MakeRoom(0, entry);
 	return entry->model;
+}
+
+/* The buffers of a block may take an eighth of the room beside the model; a small block shows what a row takes. */
+void
+ModelCacheWiden(CachedModel *cached)
+{
+	CacheEntry *entry;
+	uint64		row_bytes;
+
+	if (cached->is_wide)
+		return;
+	entry = hash_search(Cache.entries, &cached->uuid, HASH_FIND, NULL);
+	SetScorer(cached, entry->context, LEAST_BLOCK_ROWS);
+	row_bytes = mml_scorer_bytes(cached->scorer) / LEAST_BLOCK_ROWS;
+	if (RoomBeside(cached->model) / 8 > LEAST_BLOCK_ROWS * row_bytes)
+		SetScorer(cached, entry->context, Min(RoomBeside(cached->model) / 8 / row_bytes, MODEL_BLOCK_ROWS));
+	cached->is_wide = true;
+	Recount(entry);
+	MakeRoom(0, entry);
 }
 
 uint64

@@ -101,7 +101,7 @@ ColumnsToRead(TupleDesc desc, int n_needed)
 
 /* Finds the features among the columns of the row's type. */
 void
-ModelUseBindColumns(ModelUse *use, uint64 identifier)
+ModelUseBindColumns(ModelUse *use)
 {
 	CachedModel *cached = ModelUseModel(use);
 	MemoryContext caller;
@@ -109,6 +109,9 @@ ModelUseBindColumns(ModelUse *use, uint64 identifier)
 	Binding    *binding;
 
 	Unbind(use);
+	/* First the identifier: should the type change now, it is the old one, and the columns will be bound again. */
+	use->type_entry = use->type == RECORDOID ? NULL : lookup_type_cache(use->type, TYPECACHE_TUPDESC);
+	use->identifier = use->type_entry == NULL ? 0 : use->type_entry->tupDesc_identifier;
 	desc = lookup_rowtype_tupdesc_copy(use->type, use->typmod);
 	caller = MemoryContextSwitchTo(use->context);
 	binding = BindingForRecord(desc, cached->model);
@@ -116,7 +119,6 @@ ModelUseBindColumns(ModelUse *use, uint64 identifier)
 	use->values = palloc(use->desc->natts * sizeof(Datum));
 	use->nulls = palloc(use->desc->natts * sizeof(bool));
 	MemoryContextSwitchTo(caller);
-	use->identifier = identifier;
 	use->binding = binding;
 }
 

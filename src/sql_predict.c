@@ -41,7 +41,7 @@ StateGet(FunctionCallInfo fcinfo)
 static inline mml_rows *
 RowBegin(CachedModel *cached)
 {
-	mml_rows   *rows = mml_scorer_rows(cached->one);
+	mml_rows   *rows = mml_scorer_rows(cached->scorer);
 
 	mml_rows_reset(rows);
 	BridgeCheck(cached->host, mml_rows_begin(rows));
@@ -55,7 +55,7 @@ RowScore(CachedModel *cached, mml_rows *rows, const text *domain)
 	float		probability;
 
 	BridgeCheck(cached->host, mml_rows_end_scoring(rows, VARDATA_ANY(domain), VARSIZE_ANY_EXHDR(domain)));
-	BridgeCheck(cached->host, mml_score(cached->one, &probability));
+	BridgeCheck(cached->host, mml_score(cached->scorer, &probability));
 	return probability;
 }
 
@@ -65,16 +65,13 @@ static float
 PredictRecord(ModelUses *uses, const text *name, const text *domain, HeapTupleHeader row)
 {
 	Oid			type = HeapTupleHeaderGetTypeId(row);
-	int32		typmod = RowTypmod(row, type);
-	ModelUse   *use = ModelUsesFind(uses, name, type, typmod);
-	uint64		identifier;
+	ModelUse   *use = ModelUsesFind(uses, name, type, RowTypmod(row, type));
 	CachedModel *cached;
 	mml_rows   *rows;
 
 	ModelUseResolve(use);
-	identifier = RowTypeIdentifier(type, typmod);
-	if (unlikely(!ModelUseIsBound(use, identifier)))
-		ModelUseBindColumns(use, identifier);
+	if (unlikely(!ModelUseIsBound(use)))
+		ModelUseBindColumns(use);
 	ModelUseDeform(use, row);
 	BindingBeginRow(use->binding, use->values, use->nulls);
 	cached = ModelUseModel(use);	/* a cast may have asked for another one */

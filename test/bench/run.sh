@@ -65,6 +65,7 @@ for ((round = 1; round <= RUNS; round++)); do
 	fi
 	note "plain scan" "$SCORED" "$(seconds_of "SELECT sum(user_id) FROM bench.scored")"
 	note "scoring, moemlora_predict" "$SCORED" "$(seconds_of "SELECT sum(moemlora_predict('bench', domain, s)) FROM bench.scored AS s")"
+	note "scoring, moemlora_score" "$SCORED" "$(seconds_of "SELECT sum(score) FROM (SELECT moemlora_score('bench', domain, s) OVER () AS score FROM bench.scored AS s) AS scored")"
 done
 
 mkdir -p "$(dirname "$BENCH_JSON")"

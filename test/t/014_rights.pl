@@ -50,6 +50,7 @@ my @uses = (
 	[ q{SELECT moemlora_predict('m', 'place 1', s) > 0 FROM shown s LIMIT 1}, 't', 'predict, record' ],
 	[ q{SELECT moemlora_predict('m', 'place 1', '{}'::jsonb) > 0}, 't', 'predict, jsonb' ],
 	[ q{SELECT moemlora_predict('m', 'place 1', '{}') > 0}, 't', 'predict, text' ],
+	[ q{SELECT count(moemlora_score) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown s) AS x}, '500', 'score' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')}, '6', 'evaluate' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ]);
 my @changes = (

@@ -37,6 +37,9 @@ my $gate = Moemlora::Session->new($standby);
 my $first = $reader->ask($scores);
 
 is($first, sql($primary, $scores), 'the standby scores as the primary, bit by bit');
+is(sql($standby, q{SELECT count(*), bool_and(abs(score - p) < 1e-6)
+	FROM (SELECT moemlora_score('m', place, s) OVER () AS score, moemlora_predict('m', place, s) AS p FROM shown s) AS x}),
+	'2000|t', 'in blocks too');
 is(sql($standby, q{SELECT rows FROM moemlora_evaluate('m', 'shown', 'clicked', 'place') WHERE scope = 'all'}),
 	'2000', 'and evaluates');
 is(sql($standby, 'SELECT string_agg(name, \' \') FROM moemlora.models'), 'm', 'the views work');

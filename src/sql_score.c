@@ -1,0 +1,301 @@
+/*
+ * sql_score.c - moemlora_score(): scores the rows of a window's partition in
+ * blocks, through matrix products.
+ *
+ * The first row of a block reads ahead and scores the rows to come; for those
+ * the scores then lie ready.  Reading runs whatever the arguments and the plan
+ * below are made of, and that may score with the same model: so a block is read
+ * and copied first, and then encoded and scored with nothing foreign in
+ * between.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "fmgr.h"
+#include "utils/memutils.h"
+#include "windowapi.h"
+
+#include "model_use.h"
+
+PG_FUNCTION_INFO_V1(moemlora_score);
+
+typedef enum Argument
+{
+	ARGUMENT_MODEL, ARGUMENT_DOMAIN, ARGUMENT_FEATURES
+} Argument;
+
+#define N_ARGUMENTS 3
+
+/* In memory of the partition: the scores of rows start .. start + n_rows - 1. NaN: NULL. */
+typedef struct BlockScores
+{
+	int64		start;
+	int			n_rows;
+	float		scores[MODEL_BLOCK_ROWS];
+} BlockScores;
+
+/* A row that was read and is not scored yet. */
+typedef struct KeptRow
+{
+	int			place;			/* in the block */
+	HeapTupleHeader features;
+	Datum	   *casts;			/* by feature, where there are casts */
+	char	   *domain;			/* not zero-terminated */
+	Size		domain_length;
+} KeptRow;
+
+/* In fn_extra. */
+typedef struct ScoreState
+{
+	bool		is_stable[N_ARGUMENTS]; /* the same for all rows */
+	MemoryContext row_context;	/* reset at every row */
+	MemoryContext block_context;	/* of the rows kept; reset at every block */
+	ModelUses	uses;
+	ModelUse   *use;			/* of all rows kept */
+	int			n_kept;
+	KeptRow		kept[MODEL_BLOCK_ROWS];
+} ScoreState;
+
+static ScoreState *
+StateGet(FunctionCallInfo fcinfo)
+{
+	ScoreState *state = fcinfo->flinfo->fn_extra;
+	MemoryContext context = fcinfo->flinfo->fn_mcxt;
+	int			i;
+
+	if (likely(state != NULL))
+		return state;
+	state = MemoryContextAllocZero(context, sizeof(ScoreState));
+	for (i = 0; i < N_ARGUMENTS; i++)
+		state->is_stable[i] = get_fn_expr_arg_stable(fcinfo->flinfo, i);
+	state->row_context = AllocSetContextCreate(context, "moemlora score row", ALLOCSET_SMALL_SIZES);
+	state->block_context = AllocSetContextCreate(context, "moemlora score block", ALLOCSET_DEFAULT_SIZES);
+	ModelUsesInit(&state->uses, context);
+	fcinfo->flinfo->fn_extra = state;
+	return state;
+}
+
+/* ------------------------------------------------------------------- reading */
+
+/*
+ * An argument of the row that is so many rows ahead; false: it is NULL.  The
+ * value is good until the next one is asked for.
+ */
+static bool
+GetArgument(WindowObject window, Argument argument, int ahead, Datum *value, bool *is_out)
+{
+	bool		is_null;
+
+	*value = WinGetFuncArgInPartition(window, argument, ahead, WINDOW_SEEK_CURRENT, false, &is_null, is_out);
+	return !is_null;
+}
+
+/*
+ * Gets the domain of a row; false: it is NULL.  No known domain is as long as
+ * what is cut off here.
+ */
+static bool
+ReadDomain(ScoreState *state, WindowObject window, KeptRow *kept)
+{
+	Datum		value;
+	text	   *domain;
+
+	if (!GetArgument(window, ARGUMENT_DOMAIN, kept->place, &value, NULL))
+		return false;
+	domain = DatumGetTextPP(value);
+	kept->domain_length = Min(VARSIZE_ANY_EXHDR(domain), MML_MAX_NAME + 1);
+	kept->domain = MemoryContextAlloc(state->block_context, kept->domain_length + 1);
+	memcpy(kept->domain, VARDATA_ANY(domain), kept->domain_length);
+	return true;
+}
+
+/* The first row of a block says which model it is for, and of which type its rows are. */
+static void
+BeginBlock(ScoreState *state, const text *model, HeapTupleHeader features)
+{
+	Oid			type = HeapTupleHeaderGetTypeId(features);
+
+	state->use = ModelUsesFind(&state->uses, model, type, RowTypmod(features, type));
+	ModelUseResolve(state->use);
+	if (!ModelUseIsBound(state->use))
+		ModelUseBindColumns(state->use);
+}
+
+/* Whether a row can be in the block. model NULL: it is the same for all rows. */
+static bool
+IsOfBlock(const ModelUse *use, const text *model, HeapTupleHeader features)
+{
+	Oid			type = HeapTupleHeaderGetTypeId(features);
+
+	return use->type == type && use->typmod == RowTypmod(features, type) && ModelUseIsBound(use) &&
+		(model == NULL || ModelUseIsNamed(use, model));
+}
+
+/*
+ * Reads a row and keeps it, unless an argument is NULL; false: it is of another
+ * partition or block.  What is the same for all rows is read of the first.
+ */
+static bool
+ReadRow(ScoreState *state, WindowObject window, int place)
+{
+	KeptRow    *kept = &state->kept[state->n_kept];
+	bool		is_first = state->n_kept == 0;
+	text	   *model = NULL;
+	bool		is_out;
+	Datum		value;
+	MemoryContext caller;
+
+	if (!GetArgument(window, ARGUMENT_FEATURES, place, &value, &is_out))
+		return !is_out;
+	caller = MemoryContextSwitchTo(state->block_context);
+	kept->features = DatumGetHeapTupleHeaderCopy(value);
+	MemoryContextSwitchTo(caller);
+	kept->place = place;
+	if (is_first || !state->is_stable[ARGUMENT_MODEL])
+	{
+		if (!GetArgument(window, ARGUMENT_MODEL, place, &value, NULL))
+			return true;
+		model = DatumGetTextPCopy(value);
+	}
+	if (!is_first && !IsOfBlock(state->use, model, kept->features))
+		return false;
+	kept->domain = state->kept[0].domain;
+	kept->domain_length = state->kept[0].domain_length;
+	if ((is_first || !state->is_stable[ARGUMENT_DOMAIN]) && !ReadDomain(state, window, kept))
+		return true;
+	if (is_first)
+		BeginBlock(state, model, kept->features);
+	state->n_kept++;
+	return true;
+}
+
+/* Runs the casts that the features need, now that anything may run. */
+static void
+RunCasts(ScoreState *state)
+{
+	ModelUse   *use = state->use;
+	MemoryContext caller = MemoryContextSwitchTo(state->block_context);
+	int			i;
+
+	for (i = 0; i < state->n_kept && BindingHasCasts(use->binding); i++)
+	{
+		ModelUseDeform(use, state->kept[i].features);
+		BindingBeginRow(use->binding, use->values, use->nulls);
+		state->kept[i].casts = BindingKeepCasts(use->binding, use->nulls);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Reads rows from the current one on: at most so many that their copies, and so
+ * the rows that the server holds for us, take a quarter of work_mem.  Rows that
+ * it has once written to disk it never drops before the partition ends.
+ * Returns the number of rows; some of them may be NULL and not kept.
+ */
+static int
+ReadBlock(ScoreState *state, WindowObject window)
+{
+	Size		limit = (Size) work_mem * 1024 / 4;
+	MemoryContext caller = MemoryContextSwitchTo(state->row_context);
+	int			n_rows = 0;
+
+	MemoryContextReset(state->block_context);
+	state->n_kept = 0;
+	do
+	{
+		MemoryContextReset(state->row_context);
+		if (!ReadRow(state, window, n_rows))
+			break;
+		n_rows++;
+	} while (n_rows < MODEL_BLOCK_ROWS && MemoryContextMemAllocated(state->block_context, false) < limit);
+	if (state->n_kept > 0)
+		RunCasts(state);
+	MemoryContextSwitchTo(caller);
+	return n_rows;
+}
+
+/* ------------------------------------------------------------------- scoring */
+
+/* Puts a row into the scorer. */
+static inline void
+EncodeRow(ModelUse *use, CachedModel *cached, const KeptRow *kept)
+{
+	mml_rows   *rows = mml_scorer_rows(cached->scorer);
+
+	ModelUseDeform(use, kept->features);
+	BindingBeginKeptRow(use->binding, kept->casts);
+	BridgeCheck(cached->host, mml_rows_begin(rows));
+	BindingPutValues(use->binding, cached->host, rows, use->values, use->nulls, 0);
+	BridgeCheck(cached->host, mml_rows_end_scoring(rows, kept->domain, kept->domain_length));
+}
+
+/* Scores the rows in the scorer, which are those of `kept`. */
+static void
+ScoreEncoded(CachedModel *cached, const KeptRow *kept, int n, float *scores)
+{
+	float		probabilities[MODEL_BLOCK_ROWS];
+	int			i;
+
+	BridgeCheck(cached->host, mml_score(cached->scorer, probabilities));
+	for (i = 0; i < n; i++)
+		scores[kept[i].place] = probabilities[i];
+}
+
+/* Scores the rows kept.  Nothing here may run code of others. */
+static void
+ScoreKept(ScoreState *state, float *scores)
+{
+	CachedModel *cached = ModelUseModel(state->use);
+	mml_rows   *rows;
+	int			first = 0;		/* of those in the scorer */
+	int			i;
+
+	ModelCacheWiden(cached);
+	rows = mml_scorer_rows(cached->scorer);
+	mml_rows_reset(rows);		/* an error may have left some */
+	for (i = 0; i < state->n_kept; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		EncodeRow(state->use, cached, &state->kept[i]);
+		if (i < state->n_kept - 1 && !mml_rows_full(rows))
+			continue;
+		ScoreEncoded(cached, &state->kept[first], i + 1 - first, scores);
+		first = i + 1;
+	}
+}
+
+/* Reads and scores the block that begins with the current row. */
+static void
+MakeBlock(ScoreState *state, WindowObject window, BlockScores *block)
+{
+	int64		start = WinGetCurrentPosition(window);
+	int			n_rows = ReadBlock(state, window);
+	int			i;
+
+	for (i = 0; i < n_rows; i++)
+		block->scores[i] = NAN;
+	if (state->n_kept > 0)
+		ScoreKept(state, block->scores);
+	block->start = start;
+	block->n_rows = n_rows;
+	WinSetMarkPosition(window, start + n_rows - 1);
+}
+
+/* moemlora_score(model text, domain text, features record) OVER (...) */
+Datum
+moemlora_score(PG_FUNCTION_ARGS)
+{
+	WindowObject window = PG_WINDOW_OBJECT();
+	BlockScores *block = WinGetPartitionLocalMemory(window, sizeof(BlockScores));
+	int64		place = WinGetCurrentPosition(window) - block->start;
+
+	if (place >= block->n_rows)
+	{
+		MakeBlock(StateGet(fcinfo), window, block);
+		place = 0;
+	}
+	if (isnan(block->scores[place]))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT4(block->scores[place]);
+}
