@@ -9,7 +9,7 @@
 # Training, ours: rows/s of the phase, and of the whole call: from the statement to
 # the stored version, EPOCHS passes.  PyTorch (torch_peer.py): one pass over the
 # same rows; the clock starts when they are tensors.
-# Scoring, ours: one statement of moemlora_predict, row by row over the table, in a
+# Scoring, ours: one statement of moemlora_score, in blocks over the table, in a
 # new session, loading the model included.  PyTorch: batches of the same rows from
 # memory.
 # How many rows: what ours does in EACH seconds, found by a short trial.

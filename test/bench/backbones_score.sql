@@ -2,7 +2,7 @@
 -- size, rows, round.
 SELECT clock_timestamp() AS start, bench.cpu_seconds() AS cpu_start
 \gset
-SELECT sum(moemlora_predict('bench', domain, r)), count(*) FROM bench.:"size" AS r WHERE n <= :rows
+SELECT sum(score), count(*) FROM (SELECT moemlora_score('bench', domain, r) OVER () AS score FROM bench.:"size" AS r WHERE n <= :rows) AS s
 \g /dev/null
 SELECT extract(epoch FROM clock_timestamp() - :'start') AS seconds, bench.cpu_seconds() - :'cpu_start' AS cpu_seconds
 \gset
