@@ -544,6 +544,9 @@ extern void mml_folds_free(mml_folds *folds);
 /* The tower of a domain id or MML_DOMAIN_MEAN; good until the next call. */
 extern mml_status mml_folds_tower(mml_folds *folds, uint32_t domain, mml_tower *tower);
 
+/* Whether no expert serves the domain: its tower is the base. */
+extern bool mml_folds_is_base(const mml_folds *folds, uint32_t domain);
+
 /* h[l + 1] = relu(h[l] W_l + c_l) for rows [start, start + n); logit += h_L head */
 extern void mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, size_t start, size_t n);
 

@@ -11,6 +11,8 @@
 
 #include "mml_layers.h"
 
+#define FEW_ROWS 8				/* fewer than these are not worth BLAS packing a matrix for them */
+
 MML_VECTORIZED static void
 add_bias_relu(size_t n, float *x, const float *bias)
 {
@@ -20,6 +22,16 @@ add_bias_relu(size_t n, float *x, const float *bias)
 
 		x[j] = y > 0.0f ? y : 0.0f;
 	}
+}
+
+/* y = x W, x: [n, in], y: [n, out]; few rows one by one. */
+static void
+times_weight(size_t n, size_t in, size_t out, const float *x, const float *weight, float *y)
+{
+	size_t		step = n < FEW_ROWS ? 1 : n;
+
+	for (size_t b = 0; b < n; b += step)
+		mml_gemm(false, false, step, out, in, 1.0f, x + b * in, in, weight, out, 0.0f, y + b * out, out);
 }
 
 void
@@ -34,7 +46,7 @@ mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, si
 		size_t		out = (size_t) net->shape.width[l + 1];
 		float	   *h = batch->h[l + 1] + start * out;
 
-		mml_gemm(false, false, n, out, in, 1.0f, batch->h[l] + start * in, in, tower->weight[l], out, 0.0f, h, out);
+		times_weight(n, in, out, batch->h[l] + start * in, tower->weight[l], h);
 		for (size_t b = 0; b < n; b++)
 			add_bias_relu(out, h + b * out, tower->bias[l]);
 	}
@@ -187,13 +199,19 @@ fold(mml_folds *folds, uint32_t domain, uint32_t place)
 	return MML_OK;
 }
 
+bool
+mml_folds_is_base(const mml_folds *folds, uint32_t domain)
+{
+	return folds->mode == MML_MODE_BACKBONE || folds->net->shape.n_experts == 0 ||
+		(domain != MML_DOMAIN_MEAN && folds->net->data->domain_expert[domain] < 0);
+}
+
 mml_status
 mml_folds_tower(mml_folds *folds, uint32_t domain, mml_tower *tower)
 {
 	uint32_t	place = domain == MML_DOMAIN_MEAN ? folds->n - 1 : domain;
 
-	if (folds->mode == MML_MODE_BACKBONE || folds->net->shape.n_experts == 0 ||
-		(domain != MML_DOMAIN_MEAN && folds->net->data->domain_expert[domain] < 0))
+	if (mml_folds_is_base(folds, domain))
 	{
 		*tower = folds->base;
 		return MML_OK;

@@ -224,7 +224,13 @@ group_rows(mml_scorer *scorer, size_t n)
 		scorer->index[scorer->counts[scorer->spare[i]]++] = (uint32_t) i;
 }
 
-/* Each domain's rows through its tower, not too many at once. */
+static bool
+has_same_tower(const mml_folds *folds, uint32_t a, uint32_t b)
+{
+	return a == b || (mml_folds_is_base(folds, a) && mml_folds_is_base(folds, b));
+}
+
+/* Each tower's rows through it, not too many at once. */
 static mml_status
 run_towers(mml_scorer *scorer, size_t n)
 {
@@ -235,7 +241,8 @@ run_towers(mml_scorer *scorer, size_t n)
 		mml_tower	tower;
 		size_t		end = at + 1;
 
-		while (end < n && end - at < scorer->rows_per_poll && batch->domain[end] == batch->domain[at])
+		while (end < n && end - at < scorer->rows_per_poll &&
+			   has_same_tower(&scorer->folds, batch->domain[at], batch->domain[end]))
 			end++;
 		MML_TRY(mml_poll(scorer->host));
 		MML_TRY(mml_folds_tower(&scorer->folds, batch->domain[at], &tower));

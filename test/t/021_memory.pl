@@ -40,6 +40,8 @@ sub try_everything
 		  . train('m', 'shown', '{"epochs": 100000, "patience": 100000}')
 		  . '; RESET statement_timeout');
 	$session->ask(q{SELECT count(moemlora_predict('m', place, s)) FROM shown s});
+	$session->ask(q{SELECT count(s) FROM (SELECT moemlora_score('m', place, s) OVER () AS s FROM shown s) AS x});
+	$session->ask(q{SELECT moemlora_score('m', place, s) OVER (ORDER BY id) FROM (SELECT id, place, 10 / (id - 900) AS user_id FROM shown) AS s});
 	$session->ask(q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')});
 	$session->ask(q{SELECT moemlora_predict('m', 'place 1', '{"user_id": [1]}')});
 	$session->ask(q{SELECT moemlora_auc(id, clicked), moemlora_logloss(0.5, clicked) FROM shown});
@@ -65,7 +67,8 @@ my $all = join ', ', map { "'$_'" } @models;
 my $scores = qq{SELECT string_agg(moemlora_predict(model, place, s)::text, ' ' ORDER BY id, model)
 	FROM (SELECT * FROM shown WHERE id <= 20) AS s, unnest(ARRAY[$all]) AS model};
 my $first = $session->ask($scores);
-my $held = bytes_of('^moemlora model$');
+my $kept = '^moemlora model( scorer)?$';
+my $held = bytes_of($kept);
 
 note("decoded models hold $held bytes");
 cmp_ok($held, '>', 340_000, 'a model is kept');
@@ -73,11 +76,24 @@ cmp_ok($held, '<', 1_500_000, 'the cache keeps to its size');
 is($session->ask($scores), $first, 'models that come and go score the same');
 $session->ask("SET moemlora.cache_size = '64kB'");
 is($session->ask($scores), $first, 'even where none fits');
-$held = bytes_of('^moemlora model$');
+$held = bytes_of($kept);
 cmp_ok($held, '<', 1_000_000, 'then only the one in use stays');
 $session->ask("SET moemlora.cache_size = '100MB'");
 is($session->ask($scores), $first, 'and where all fit');
-cmp_ok(bytes_of('^moemlora model$'), '>', 6 * 340_000, 'they stay');
+cmp_ok(bytes_of($kept), '>', 6 * 340_000, 'they stay');
+
+# Scorers for blocks take memory of their own, and count as well.
+my $in_blocks = qq{SELECT count(*), bool_and(abs(s - p) < 1e-6)
+	FROM (SELECT moemlora_score(model, place, s) OVER (ORDER BY model) AS s, moemlora_predict(model, place, s) AS p
+		FROM shown AS s, unnest(ARRAY[$all]) AS model WHERE id <= 1000) AS x};
+
+is($session->ask($in_blocks), '6000|t', 'models score in blocks');
+cmp_ok(bytes_of('^moemlora model scorer$'), '>', 6 * 100_000, 'and keep buffers');
+$session->ask("SET moemlora.cache_size = '1MB'");
+is($session->ask($in_blocks), '6000|t', 'also where they come and go');
+$held = bytes_of($kept);
+note("now they hold $held bytes");
+cmp_ok($held, '<', 1_500_000, 'the cache keeps to its size');
 
 $session->close;
 finish($node);

@@ -295,6 +295,10 @@ check_mode(const char *what, reference *ref, const unit_data *data, mml_mode mod
 	score_blocks(what, ref, data, mode, 512, 0, evicted);
 	unit_check(memcmp(evicted, blocks, sizeof(evicted)) == 0, "%s, mode %s: eviction changes blocks", what,
 			   mml_mode_name(mode));
+	/* few rows of a domain take another way than many */
+	score_blocks(what, ref, data, mode, 7, 1 << 20, blocks);
+	unit_check(worst_of(blocks, expected, true) <= TOLERANCE, "%s, mode %s: in small blocks off by %g", what,
+			   mml_mode_name(mode), worst_of(blocks, expected, true));
 	check_training_pass(what, ref, mode, expected);
 }
 

@@ -290,6 +290,34 @@ test_jumps(mml_mode mode, const char *gate)
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
 }
 
+/* Few rows of a domain go through its tower as a single one does, to the same bits. */
+static void
+test_few_rows(mml_mode mode)
+{
+	mml_config	config;
+	mml_model  *model;
+	mml_scorer *scorer;
+	float		together[7];
+	float		alone[7];
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	config.hidden[0] = 50;
+	config.hidden[1] = 30;
+	data.features = UNIT_PRICE | UNIT_TAGS;
+	unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "train: %s", unit_error(&unit.host));
+	scorer = create(model, mode, 7);
+	score_rows(scorer, 7, together);
+	for (size_t i = 0; i < 7; i++)
+	{
+		(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+		(void) mml_score(scorer, &alone[i]);
+	}
+	unit_check(memcmp(together, alone, sizeof(alone)) == 0, "few rows score otherwise than one");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
 /* Polls while a block of n rows is scored. */
 static long
 polls_of_block(mml_scorer *scorer, size_t n, float *scores)
@@ -301,7 +329,7 @@ polls_of_block(mml_scorer *scorer, size_t n, float *scores)
 	return unit.n_polls;
 }
 
-/* Between domains, each of which may have a tower to fold; and within the rows of one where layers are wide. */
+/* Between towers, each of which may have to be folded; and within the rows of one where layers are wide. */
 static void
 test_polls(mml_mode mode, const char *gate)
 {
@@ -317,6 +345,10 @@ test_polls(mml_mode mode, const char *gate)
 	long		n_polls = polls_of_block(scorer, N_ROWS, scores);
 
 	unit_check(n_polls == (mode == MML_MODE_OWN ? 3 : 2), "%ld polls for 3 domains, or 2 layers", n_polls);
+	mml_scorer_free(scorer);
+	scorer = create(model, MML_MODE_BACKBONE, N_ROWS);
+	n_polls = polls_of_block(scorer, N_ROWS, scores);
+	unit_check(n_polls == 1, "%ld polls for the one tower of the backbone", n_polls);
 	mml_scorer_free(scorer);
 	mml_model_free(model);
 
@@ -424,6 +456,8 @@ main(void)
 	test_recovery(MML_MODE_GATE, "input");
 	test_jumps(MML_MODE_OWN, "domain");
 	test_jumps(MML_MODE_GATE, "input");
+	test_few_rows(MML_MODE_BACKBONE);
+	test_few_rows(MML_MODE_OWN);
 	test_polls(MML_MODE_OWN, "domain");
 	test_polls(MML_MODE_GATE, "input");
 	test_fold_limit();
