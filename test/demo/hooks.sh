@@ -39,13 +39,12 @@ for seed; do
 	train "$seed" '"gate_entropy": 0.01'
 done
 
-# From min to max over the seeds, or the one number.
+# Each figure for the seeds in their order.
 run_sql <<-'END'
-	CREATE FUNCTION demo.span(numbers float8[], digits int) RETURNS text LANGUAGE sql RETURN (
-		SELECT concat_ws(' to ', round(min(x)::numeric, digits), nullif(round(max(x)::numeric, digits), round(min(x)::numeric, digits)))
-		FROM unnest(numbers) AS x);
-	SELECT option, demo.span(array_agg(overlap), 2) AS overlap, demo.span(array_agg(alignment), 4) AS alignment,
-		   demo.span(array_agg(entropy), 2) AS "gate's entropy", demo.span(array_agg(auc), 4) AS "valid AUC",
-		   demo.span(array_agg(wauc), 4) AS "valid WAUC"
+	SELECT option, string_agg(round(overlap::numeric, 1)::text, ', ' ORDER BY id) AS overlap,
+		   string_agg(round(alignment::numeric, 4)::text, ', ' ORDER BY id) AS alignment,
+		   string_agg(round(entropy::numeric, 2)::text, ', ' ORDER BY id) AS "gate's entropy",
+		   string_agg(round(auc::numeric, 4)::text, ', ' ORDER BY id) AS "valid AUC",
+		   string_agg(round(wauc::numeric, 4)::text, ', ' ORDER BY id) AS "valid WAUC"
 	FROM demo.hook GROUP BY option ORDER BY min(id);
 END
