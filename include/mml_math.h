@@ -22,10 +22,16 @@
 #if defined(__GNUC__)
 #define MML_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define MML_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MML_ALWAYS_INLINE inline __attribute__((always_inline))
+#define MML_PREFETCH(address) __builtin_prefetch(address)
 #else
 #define MML_PRINTF(text, first)
 #define MML_UNLIKELY(x) (x)
+#define MML_ALWAYS_INLINE inline
+#define MML_PREFETCH(address) ((void) (address))
 #endif
+
+#define MML_LINE_FLOATS 16		/* floats in a line of the processor's cache */
 
 #define MML_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MML_MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -37,6 +43,18 @@
 		if (MML_UNLIKELY(try_status_ != MML_OK)) \
 			return try_status_; \
 	} while (0)
+
+/*
+ * Asks the memory for n floats that are going to be read.  A function that only
+ * prefetches has no effect that gcc knows of, and it drops the calls: so this
+ * one, and those that do nothing but call it, are inlined always.
+ */
+static MML_ALWAYS_INLINE void
+mml_prefetch(const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i += MML_LINE_FLOATS)
+		MML_PREFETCH(x + i);
+}
 
 /* ---- status.c: the error text in the host ---- */
 

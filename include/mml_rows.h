@@ -41,6 +41,20 @@ extern mml_status mml_vocabulary_from_sorted(mml_host *host, mml_vocabulary *voc
 
 /* A frozen vocabulary's id, MML_ID_UNKNOWN for other values. */
 extern uint32_t mml_vocabulary_find(const mml_vocabulary *vocabulary, uint64_t hash);
+
+/* What finding it will read: asked for some time before, first the one and then the other. */
+static MML_ALWAYS_INLINE void
+mml_vocabulary_prefetch_start(const mml_vocabulary *vocabulary, uint64_t hash)
+{
+	MML_PREFETCH(&vocabulary->starts[hash >> vocabulary->shift]);
+}
+
+static MML_ALWAYS_INLINE void
+mml_vocabulary_prefetch(const mml_vocabulary *vocabulary, uint64_t hash)
+{
+	MML_PREFETCH(&vocabulary->hashes[vocabulary->starts[hash >> vocabulary->shift]]);
+}
+
 extern void mml_vocabulary_free(mml_host *host, mml_vocabulary *vocabulary);
 
 /* Names with an index: the domains. */
@@ -118,6 +132,13 @@ extern uint32_t mml_field_table_rows(const mml_field *field);
 #define MML_ROW_HASH 4
 #define MML_ROW_HEAD 6
 
+/* A category of the row to score that has no id yet. */
+typedef struct mml_waiting
+{
+	int			field;
+	uint64_t	hash;
+} mml_waiting;
+
 #define MML_ITEM_SHIFT 16		/* items come in pages of 65536 ids; a list never straddles two */
 #define MML_DOMAIN_MEAN UINT32_MAX	/* id of a row whose unknown domain is served by the mean */
 
@@ -156,6 +177,8 @@ struct mml_rows
 	float	   *vectors;
 	uint64_t	hash;
 	uint64_t	list_hash;
+	mml_waiting *waiting;		/* scoring: [n_fields]; a feature is put once in a row */
+	int			n_waiting;
 
 	uint32_t   *order;			/* finished: training rows in canonical order, then validation rows by domain */
 	size_t		n_train;

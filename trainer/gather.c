@@ -7,7 +7,9 @@
 
 #include "mml_layers.h"
 
-#define ROWS_AHEAD 8			/* rows lie anywhere: ask for them early */
+/* Rows and their embeddings lie anywhere: ask for them early, so many rows ahead. */
+#define RECORDS_AHEAD 16
+#define EMBEDDINGS_AHEAD 4
 
 /* y = a x, y: [d] */
 static inline void
@@ -111,22 +113,45 @@ project_vectors(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 	}
 }
 
+/* Asks for the embeddings of a row; lists find theirs themselves. */
+static MML_ALWAYS_INLINE void
+prefetch_embeddings(const mml_net *net, const uint32_t *record)
+{
+	size_t		d = (size_t) net->shape.dim;
+
+	for (int f = 0; f < net->shape.n_fields; f++)
+	{
+		const mml_layout *layout = &net->data->layout[f];
+		const mml_field_tensors *of = &net->params->of_field[f];
+		uint32_t	id = record[layout->slot];
+
+		if (layout->kind != MML_CATEGORICAL || id == MML_DOMAIN_MEAN)
+			continue;
+		mml_prefetch(net->value[of->embedding] + (size_t) id * d, d);
+		if (of->linear >= 0)
+			mml_prefetch(net->value[of->linear] + id, 1);
+	}
+}
+
 void
 mml_gather(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 {
+	size_t		end = start + n;
 	size_t		d = (size_t) net->shape.dim;
 	size_t		width = (size_t) net->shape.x_width;
 	float		bias = net->value[net->params->bias][0];
 
-	for (size_t b = start; b < start + n; b++)
+	for (size_t b = start; b < end; b++)
 	{
 		const uint32_t *record = mml_data_record(net->data, batch->row[b]);
 		float	   *x = batch->x + b * width;
 		float	   *u = batch->u + b * net->data->vector_words;
 		float		sum = 0.0f;
 
-		if (b + ROWS_AHEAD < start + n)
-			__builtin_prefetch(mml_data_record(net->data, batch->row[b + ROWS_AHEAD]));
+		if (b + RECORDS_AHEAD < end)
+			MML_PREFETCH(mml_data_record(net->data, batch->row[b + RECORDS_AHEAD]));
+		if (b + EMBEDDINGS_AHEAD < end)
+			prefetch_embeddings(net, mml_data_record(net->data, batch->row[b + EMBEDDINGS_AHEAD]));
 		batch->label[b] = float_of(record + MML_ROW_LABEL);
 		batch->weight[b] = float_of(record + MML_ROW_WEIGHT);
 		batch->domain[b] = record[MML_ROW_DOMAIN];

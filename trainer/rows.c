@@ -106,7 +106,7 @@ mml_rows_create_scoring(mml_host *host, mml_field *fields, int n_fields, mml_nam
 	while (((size_t) 1 << (*rows)->row_shift) < capacity)
 		(*rows)->row_shift++;
 	mml_rows_init_layout(*rows);
-	return MML_OK;
+	return MML_NEW(host, (*rows)->waiting, (size_t) n_fields);
 }
 
 void
@@ -134,6 +134,7 @@ mml_rows_free(mml_rows *rows)
 	mml_release(host, rows->times);
 	mml_release(host, rows->order);
 	mml_release(host, rows->domain_expert);
+	mml_release(host, rows->waiting);
 	mml_release(host, rows);
 }
 
@@ -202,6 +203,7 @@ mml_rows_begin(mml_rows *rows)
 		return mml_fail(rows->host, MML_LIMIT, "more than %u rows to train on", UINT32_MAX - 1);
 	rows->item_next = rows->item_end;
 	rows->hash = 0;
+	rows->n_waiting = 0;
 	return open_record(rows);
 }
 
@@ -234,6 +236,21 @@ id_of(mml_rows *rows, mml_field *field, uint64_t hash, uint32_t *id)
 	return MML_OK;
 }
 
+/* Gives the categories of the row to score their ids: all at once, so that they wait for memory together. */
+static void
+look_up(mml_rows *rows)
+{
+	for (int i = 0; i < rows->n_waiting; i++)
+		mml_vocabulary_prefetch(&rows->fields[rows->waiting[i].field].vocabulary, rows->waiting[i].hash);
+	for (int i = 0; i < rows->n_waiting; i++)
+	{
+		const mml_field *field = &rows->fields[rows->waiting[i].field];
+
+		rows->record[field->slot] = mml_vocabulary_find(&field->vocabulary, rows->waiting[i].hash);
+	}
+	rows->n_waiting = 0;
+}
+
 static mml_status
 put_category(mml_rows *rows, int f, uint64_t hash)
 {
@@ -241,6 +258,12 @@ put_category(mml_rows *rows, int f, uint64_t hash)
 
 	if (rows->is_learning)
 		add_hash(rows, f, hash);
+	else if (field->hash_buckets == 0 && rows->n_waiting < rows->n_fields)
+	{
+		mml_vocabulary_prefetch_start(&field->vocabulary, hash);
+		rows->waiting[rows->n_waiting++] = (mml_waiting) {.field = f,.hash = hash};
+		return MML_OK;
+	}
 	return id_of(rows, field, hash, &rows->record[field->slot]);
 }
 
@@ -606,6 +629,7 @@ mml_rows_end_scoring(mml_rows *rows, const char *domain, size_t domain_length)
 {
 	uint32_t	id = (uint32_t) (mml_names_find(rows->names, domain, domain_length) + 1);
 
+	look_up(rows);
 	if (MML_UNLIKELY(id == 0))
 	{
 		if (rows->unknown_domain == MML_UNKNOWN_MEAN)

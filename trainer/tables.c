@@ -10,6 +10,8 @@
 
 #include "mml_layers.h"
 
+#define ROWS_AHEAD 8			/* rows lie anywhere: ask for them early */
+
 static float
 z_of(const uint32_t *word)
 {
@@ -164,6 +166,15 @@ sum_numbers(const field_at_work *at, mml_table_space *space)
 	sums[at->d] = (float) linear;
 }
 
+/* Asks for a row of a table and its moments. */
+static MML_ALWAYS_INLINE void
+prefetch_row(const mml_net *net, int32_t tensor, uint32_t row, size_t n)
+{
+	mml_prefetch(net->value[tensor] + (size_t) row * n, n);
+	mml_prefetch(net->moment_m[tensor] + (size_t) row * n, n);
+	mml_prefetch(net->moment_v[tensor] + (size_t) row * n, n);
+}
+
 static void
 visit_sums(const field_at_work *at, const mml_table_space *space, const mml_row_visitor *visitor)
 {
@@ -173,6 +184,12 @@ visit_sums(const field_at_work *at, const mml_table_space *space, const mml_row_
 	{
 		const float *sums = space->sums + (size_t) i * (at->d + 1);
 
+		if (i + ROWS_AHEAD < space->n)
+		{
+			prefetch_row(at->net, of->embedding, space->ids[i + ROWS_AHEAD], at->d);
+			if (of->linear >= 0)
+				prefetch_row(at->net, of->linear, space->ids[i + ROWS_AHEAD], 1);
+		}
 		visitor->visit(visitor->self, of->embedding, space->ids[i], sums, at->d);
 		if (of->linear >= 0)
 			visitor->visit(visitor->self, of->linear, space->ids[i], sums + at->d, 1);
