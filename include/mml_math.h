@@ -84,6 +84,9 @@ extern void mml_copy_text(char *to, size_t size, const char *from, size_t length
 extern mml_status mml_alloc(mml_host *host, void **memory, size_t n, size_t size);
 extern void mml_release(mml_host *host, void *memory);	/* NULL is fine */
 
+/* The same from the host's shared memory; MML_OUT_OF_MEMORY where there is none. */
+extern mml_status mml_alloc_shared(mml_host *host, void **memory, size_t bytes);
+
 /* As mml_alloc() into a pointer of any type. */
 #define MML_NEW(host, pointer, n) mml_alloc((host), (void **) &(pointer), (n), sizeof(*(pointer)))
 
@@ -110,6 +113,7 @@ typedef struct mml_ref
 typedef struct mml_arena
 {
 	mml_host   *host;
+	bool		is_shared;		/* all blocks are seen by other processes */
 	uint32_t	n_blocks;
 	size_t		next_size;		/* of the next block, unless a piece is larger */
 	size_t		expected;		/* of the next block, however little is left; 0 = not known */
@@ -121,6 +125,13 @@ typedef struct mml_arena
 
 extern void mml_arena_init(mml_arena *arena, mml_host *host);
 extern void mml_arena_free(mml_arena *arena);
+
+/*
+ * Moves all blocks to shared memory and takes the next ones from there.  Where
+ * there is not enough of it, now or later, is_shared is false and all is as
+ * good as before for this process.
+ */
+extern mml_status mml_arena_share(mml_arena *arena);
 
 /*
  * What is going to be taken from now on, each piece rounded up to 64 bytes: one

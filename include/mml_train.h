@@ -40,23 +40,45 @@ typedef struct mml_control
 	int32_t		is_over;		/* the phase is */
 	int32_t		is_late;		/* max_seconds have passed */
 	mml_figures figures;
+	uint32_t	next_domain;	/* place in the queue; taken by whoever is free */
+	uint32_t	next_job;		/* the same of a step's jobs */
 } mml_control;
 
-/* Shared by all participants; what it refers to lies in the rows' arena. */
-typedef struct mml_run
+/*
+ * A training, as one process sees it: plain data, the same for all, and a few
+ * pointers of its own.  What it refers to lies in the rows' arena, and so does
+ * the image that the others make theirs of.
+ */
+struct mml_run
 {
-	mml_host   *host;			/* the leader's */
-	mml_rows   *rows;
-	mml_config	config;
-	mml_method	method;			/* as asked, or backbone where no domain has experts */
+	mml_host   *host;
+	mml_rows   *rows;			/* NULL: not the leader's process */
 	mml_params *params;
 	mml_arena  *arena;
+	int			size;			/* most participants that the memory allows */
+	mml_config	config;
+	mml_method	method;			/* as asked, or backbone where no domain has experts */
+	mml_shape	shape;
 	size_t		capacity;		/* rows of a batch's memory */
 	uint32_t	modes;			/* that its passes use */
 	size_t		n_train;
 	size_t		n_valid;
 	uint32_t	n_domain_ids;
+	int32_t		n_fields;
+	int			row_shift;		/* of the rows; so below */
+	uint32_t	row_words;
+	uint32_t	vector_words;
+	bool		has_weights;
+	int32_t		previous_version;	/* that a warm start goes on from; 0: none */
 	double		deadline;		/* 0: none */
+	mml_ref		image;			/* mml_run */
+	mml_ref		tensors;		/* mml_tensor [n_tensors] */
+	mml_ref		row_pages;		/* mml_ref [n_row_pages]; so below */
+	mml_ref		vector_pages;
+	mml_ref		item_pages;
+	size_t		n_row_pages;
+	size_t		n_vector_pages;
+	size_t		n_item_pages;
 	mml_ref		layout;			/* mml_layout [F] */
 	mml_ref		domain_expert;	/* int32 [n_domain_ids] */
 	mml_ref		expert_domain;	/* uint32 [E / k] */
@@ -69,13 +91,15 @@ typedef struct mml_run
 	mml_ref		batch;			/* memory of a batch */
 	mml_ref		control;		/* mml_control */
 	mml_ref		outcomes;		/* mml_outcome [E] of phase experts */
-	/* what the program has found out, by the leader */
+	mml_ref		queue;			/* uint32 [E / k] domains with experts, by number of their first expert / k */
+	mml_ref		epoch_log;		/* mml_epoch [E, epochs + 1] of experts that others than the leader trained */
+	/* what the program has found out: the leader's alone */
 	mml_model_facts facts;
 	mml_phase_summary phases[MML_MAX_RUNS];
 	int32_t		n_phases;
 	double		work_done;		/* rows x epochs, for the fraction */
 	double		work_total;
-} mml_run;
+};
 
 /* One participant's side of the run. */
 typedef struct mml_member
@@ -100,6 +124,7 @@ typedef struct mml_member
 	uint32_t   *shuffled;
 	uint32_t   *domain_start;
 	uint32_t   *valid_start;
+	uint32_t   *queue;
 	float	   *logits;
 	float	   *labels;
 	mml_outcome *outcomes;
@@ -108,19 +133,24 @@ typedef struct mml_member
 	float		average_share;		/* of the state that goes into the average */
 } mml_member;
 
-/* By the leader: everything that is shared.  MML_LIMIT before anything large is taken. */
-extern mml_status mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run);
-
 /* Bytes that one row of embedding and linear table takes in such a training, all states and the model's copy. */
 extern uint64_t mml_category_bytes(const mml_config *config);
 
-/* By every participant, with a host of its own, then together. */
+/* By every participant, with a host of its own; then all execute. */
 extern mml_status mml_run_join(mml_run *run, mml_host *host, const mml_team *team, mml_member **member);
 extern void mml_run_leave(mml_member *member);
 
-/* By the leader, at the end: moves what the model needs out of run and rows. */
-extern mml_status mml_run_finish(mml_run *run, mml_model **model);
-extern void mml_run_free(mml_run *run);
+/* ---- share.c: what the other participants need, in shared memory ---- */
+
+/* Bytes of it that are not counted elsewhere. */
+extern uint64_t mml_share_bytes(const mml_run *run);
+
+/* Takes the memory, before the others come; and fills the image, once all refs are known. */
+extern mml_status mml_share_tables(mml_run *run);
+extern void mml_share_image(mml_run *run);
+
+/* Where an expert's epoch is kept for the leader to report; NULL: there is no room. */
+extern mml_epoch *mml_share_epoch(const mml_run *run, int expert, int epoch);
 
 /* ---- phase.c: epochs over some rows ---- */
 

@@ -273,6 +273,18 @@ extern mml_model *WarmStartLoad(mml_host *host, const char *model_name, int32 *v
  */
 extern List *WarmStartFeatures(const mml_model *model, const mml_field_spec *specs, int n_specs);
 
+/* parallel_train.c: the training itself */
+
+struct SharedMemory;
+
+/*
+ * Trains on finished rows, with as many parallel workers as options, settings,
+ * memory and server allow; NOTICE where they are fewer than were asked for.  The
+ * host shares pieces of `memory`.
+ */
+extern mml_model *TrainInParallel(mml_host *host, mml_rows *rows, const TrainOptions *options,
+								  const struct SharedMemory *memory);
+
 /* model_cache.c: decoded models of this session */
 
 /* A decoded model with its scorer; a pointer is good until the next ModelCacheGet(). */

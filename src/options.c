@@ -211,9 +211,6 @@ ReadWorkers(TrainOptions *options, const JsonbValue *value)
 	if (!(number >= 0.0 && number <= MAX_WORKERS) || number != (int) number)
 		OptionRefuse("workers", psprintf("a whole number from 0 to %d", MAX_WORKERS), value);
 	options->workers = (int) number;
-	if (options->workers > 0)
-		ereport(NOTICE, (errmsg("option \"workers\" has no effect in this version"),
-						 errdetail("Training runs in the session itself.")));
 }
 
 static void

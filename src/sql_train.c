@@ -17,6 +17,7 @@
 #include "utils/tuplestore.h"
 
 #include "moemlora.h"
+#include "shared_memory.h"
 
 PG_FUNCTION_INFO_V1(moemlora_train);
 
@@ -40,6 +41,7 @@ typedef struct TrainJob
 {
 	mml_host	host;			/* the bridge's, with reports that come here */
 	mml_host   *bridge;
+	SharedMemory *shared;		/* of the workers */
 	MemoryContext context;
 	MemoryContext row_context;	/* reset at every row */
 
@@ -89,6 +91,18 @@ JobRelease(void *self, void *memory)
 	mml_host   *bridge = ((TrainJob *) self)->bridge;
 
 	bridge->release(bridge->self, memory);
+}
+
+static void *
+JobShare(void *self, size_t bytes)
+{
+	return SharedMemoryTake(((TrainJob *) self)->shared, bytes);
+}
+
+static void
+JobUnshare(void *self, void *memory)
+{
+	SharedMemoryGive(((TrainJob *) self)->shared, memory);
 }
 
 static bool
@@ -142,6 +156,9 @@ JobInitHost(TrainJob *job)
 	job->host.poll = JobPoll;
 	job->host.seconds = JobSeconds;
 	job->host.report = JobReport;
+	job->host.share = JobShare;
+	job->host.unshare = JobUnshare;
+	job->shared = SharedMemoryCreate();
 }
 
 /* --------------------------------------------------------------- the source */
@@ -448,7 +465,7 @@ RunJob(TrainJob *job, const char *query, ResultRows *result)
 		job->previous = WarmStartLoad(&job->host, job->arguments[ARG_MODEL], &job->previous_version);
 	ReadRows(job, query);
 	CheckRows(job, mml_rows_finish(job->rows), 0);
-	BridgeCheck(&job->host, mml_train(&job->host, job->rows, &job->options->config, &model));
+	model = TrainInParallel(&job->host, job->rows, job->options, job->shared);
 	mml_rows_free(job->rows);
 	TellNotes(model);
 	version = SaveModel(job, model, job->host.seconds(job->host.self) - start);

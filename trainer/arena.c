@@ -18,6 +18,7 @@ typedef struct piece_head
 {
 	void	   *taken;			/* what the host gave */
 	size_t		bytes;			/* counted against the limit */
+	bool		is_shared;
 } piece_head;
 
 static piece_head *
@@ -68,35 +69,51 @@ clear(mml_host *host, char *memory, size_t bytes)
 	return MML_OK;
 }
 
-mml_status
-mml_alloc(mml_host *host, void **memory, size_t n, size_t size)
+static mml_status
+out_of_memory(mml_host *host, size_t bytes)
 {
-	size_t		bytes;
-	char	   *taken;
+	char		text[32];
+
+	byte_text(text, sizeof(text), bytes);
+	(void) mml_fail(host, MML_OUT_OF_MEMORY, "out of memory");
+	mml_fail_detail(host, "Failed on request of %s.", text);
+	return MML_OUT_OF_MEMORY;
+}
+
+/* A piece with its head, not zeroed. */
+static mml_status
+take_piece(mml_host *host, void **memory, size_t usable, bool is_shared)
+{
+	size_t		bytes = usable + 2 * ALIGNMENT;
+	char	   *taken = NULL;
 	uintptr_t	address;
 
 	*memory = NULL;
-	if (size != 0 && n > (SIZE_MAX / 2) / size)
-		return mml_fail(host, MML_LIMIT, "the amount of memory needed cannot be counted");
-	bytes = n * size + 2 * ALIGNMENT;
 	if (host->memory_limit != 0 &&
 		(bytes > host->memory_limit || host->memory_used > host->memory_limit - bytes))
 		return over_limit(host, bytes);
-	taken = host->allocate(host->self, bytes);
+	if (!is_shared)
+		taken = host->allocate(host->self, bytes);
+	else if (host->share != NULL)
+		taken = host->share(host->self, bytes);
 	if (taken == NULL)
-	{
-		char		text[32];
-
-		byte_text(text, sizeof(text), bytes);
-		(void) mml_fail(host, MML_OUT_OF_MEMORY, "out of memory");
-		mml_fail_detail(host, "Failed on request of %s.", text);
-		return MML_OUT_OF_MEMORY;
-	}
+		return out_of_memory(host, bytes);
 	address = ((uintptr_t) taken + 2 * ALIGNMENT - 1) & ~(uintptr_t) (ALIGNMENT - 1);
 	*memory = (void *) address;
 	head_of(*memory)->taken = taken;
 	head_of(*memory)->bytes = bytes;
+	head_of(*memory)->is_shared = is_shared;
 	host->memory_used += bytes;
+	return MML_OK;
+}
+
+mml_status
+mml_alloc(mml_host *host, void **memory, size_t n, size_t size)
+{
+	*memory = NULL;
+	if (size != 0 && n > (SIZE_MAX / 2) / size)
+		return mml_fail(host, MML_LIMIT, "the amount of memory needed cannot be counted");
+	MML_TRY(take_piece(host, memory, n * size, false));
 	if (clear(host, *memory, n * size) != MML_OK)
 	{
 		mml_release(host, *memory);
@@ -106,13 +123,19 @@ mml_alloc(mml_host *host, void **memory, size_t n, size_t size)
 	return MML_OK;
 }
 
+mml_status
+mml_alloc_shared(mml_host *host, void **memory, size_t bytes)
+{
+	return take_piece(host, memory, bytes, true);
+}
+
 void
 mml_release(mml_host *host, void *memory)
 {
 	if (memory == NULL)
 		return;
 	host->memory_used -= head_of(memory)->bytes;
-	host->release(host->self, head_of(memory)->taken);
+	(head_of(memory)->is_shared ? host->unshare : host->release) (host->self, head_of(memory)->taken);
 }
 
 mml_status
@@ -150,6 +173,39 @@ mml_arena_free(mml_arena *arena)
 	arena->n_blocks = 0;
 }
 
+/* Moves one block, in steps small enough to be cancelled between two of them. */
+static mml_status
+share_block(mml_arena *arena, uint32_t i)
+{
+	size_t		bytes = head_of(arena->block[i])->bytes - 2 * ALIGNMENT;
+	void	   *memory;
+
+	MML_TRY(mml_alloc_shared(arena->host, &memory, bytes));
+	for (size_t at = 0; at < bytes; at += CLEAR_STEP)
+	{
+		memcpy((char *) memory + at, arena->block[i] + at, MML_MIN(bytes - at, CLEAR_STEP));
+		if (mml_poll(arena->host) != MML_OK)
+		{
+			mml_release(arena->host, memory);
+			return MML_CANCELLED;
+		}
+	}
+	mml_release(arena->host, arena->block[i]);
+	arena->block[i] = memory;
+	return MML_OK;
+}
+
+mml_status
+mml_arena_share(mml_arena *arena)
+{
+	mml_status	status = MML_OK;
+
+	for (uint32_t i = 0; status == MML_OK && i < arena->n_blocks; i++)
+		status = share_block(arena, i);
+	arena->is_shared = status == MML_OK;
+	return status == MML_OUT_OF_MEMORY || status == MML_LIMIT ? MML_OK : status;
+}
+
 void
 mml_arena_expect(mml_arena *arena, size_t bytes)
 {
@@ -182,7 +238,10 @@ add_block(mml_arena *arena, size_t bytes)
 	size = MML_MAX(size, bytes);
 	if (arena->n_blocks == MML_ARENA_BLOCKS)
 		return mml_fail(arena->host, MML_LIMIT, "more than %d blocks of memory are needed", MML_ARENA_BLOCKS);
-	MML_TRY(mml_alloc(arena->host, &memory, size, 1));
+	if (arena->is_shared)
+		arena->is_shared = mml_alloc_shared(arena->host, &memory, size) == MML_OK;
+	if (!arena->is_shared)
+		MML_TRY(mml_alloc(arena->host, &memory, size, 1));
 	arena->expected = 0;
 	arena->block[arena->n_blocks++] = memory;
 	arena->last_size = size;

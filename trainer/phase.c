@@ -206,7 +206,7 @@ total_weight(const mml_member *member, const uint32_t *rows, size_t n)
 {
 	double		sum = 0.0;
 
-	if (!member->run->rows->has_weights)
+	if (!member->run->has_weights)
 		return (double) n;
 	for (size_t i = 0; i < n; i++)
 	{
@@ -251,7 +251,14 @@ run_slices(mml_member *member, const mml_pass *pass)
 	return MML_OK;
 }
 
-/* Gradients and steps of this participant's share of the tensors. */
+/* The next job of the step that nobody has taken. */
+static int
+take_job(mml_member *member)
+{
+	return (int) __atomic_fetch_add(&member->control->next_job, 1, __ATOMIC_RELAXED);
+}
+
+/* Gradients and steps: shares of the tables' rows, then the dense tensors, by whoever is free. */
 static mml_status
 run_updates(mml_member *member, phase_work *work)
 {
@@ -260,16 +267,16 @@ run_updates(mml_member *member, phase_work *work)
 	mml_row_visitor visitor = {.visit = mml_table_step_visit,.self = &step};
 
 	mml_adam_at(&adam, work->plan->learning_rate / rate_steps[work->rate].divisor, work->t);
-	for (int j = member->team.rank; j < work->n_jobs; j += member->team.size)
+	if (work->plan->groups & MML_GROUP_TABLE)
+		MML_TRY(mml_tables_visit(member->host, &member->net, &member->batch, member->team.rank, member->team.size,
+								 &member->tables, &visitor));
+	for (int j = take_job(member); j < work->n_jobs; j = take_job(member))
 	{
 		MML_TRY(mml_poll(member->host));
 		mml_job_run(&member->net, &work->pass, &member->batch, &work->jobs[j]);
 		mml_adam_job(&member->net, &adam, &work->jobs[j]);
 	}
-	if (!(work->plan->groups & MML_GROUP_TABLE))
-		return MML_OK;
-	return mml_tables_visit(member->host, &member->net, &member->batch, member->team.rank, member->team.size,
-							&member->tables, &visitor);
+	return MML_OK;
 }
 
 /* The leader's bookkeeping of a step. */
@@ -292,6 +299,8 @@ run_step(mml_member *member, phase_work *work, const uint32_t *rows, size_t n, u
 	member->batch.total_weight = total_weight(member, rows, n);
 	work->pass.drop_stream = batch_stream;
 	work->t++;
+	if (member->team.rank == 0)
+		member->control->next_job = 0;
 	MML_TRY(run_slices(member, &work->pass));
 	MML_TRY(mml_diversity_backward(member->host, &member->net, &work->pass, member->team.rank, member->team.size,
 								   member->overlap));
@@ -318,7 +327,7 @@ describe(const mml_member *member, const phase_work *work, int epoch)
 	report.expert = plan->expert;
 	report.n_experts = run->params->shape.n_experts;
 	report.domain = plan->expert < 0 ? -1 : (int) plan->domain - 1;
-	if (plan->expert >= 0)
+	if (plan->expert >= 0 && run->rows != NULL)
 		report.domain_name = run->rows->names->entries[report.domain].name;
 	report.epoch = epoch;
 	report.n_epochs = run->config.epochs;
@@ -341,7 +350,7 @@ give_sign(mml_member *member, const phase_work *work, int epoch)
 	double		now = host->seconds(host->self);
 	mml_epoch	report;
 
-	if (host->report == NULL || now - member->last_sign < SIGN_OF_LIFE)
+	if (!member->is_leader || host->report == NULL || now - member->last_sign < SIGN_OF_LIFE)
 		return;
 	member->last_sign = now;
 	report = describe(member, work, epoch);
@@ -355,16 +364,22 @@ report_epoch(mml_member *member, const phase_work *work, int epoch, const mml_fi
 			 bool is_best)
 {
 	mml_host   *host = member->host;
-	mml_epoch	report;
+	mml_epoch	report = describe(member, work, epoch);
+	mml_epoch  *logged;
 
-	if (host->report == NULL)
-		return;
-	report = describe(member, work, epoch);
 	report.seconds = seconds;
 	report.valid_logloss = figures->logloss;
 	report.valid_auc = figures->auc;
 	report.is_best = is_best;
-	host->report(host->self, &report);
+	if (member->is_leader)
+	{
+		if (host->report != NULL)
+			host->report(host->self, &report);
+		return;
+	}
+	logged = mml_share_epoch(member->run, work->plan->expert, epoch);
+	if (logged != NULL)
+		*logged = report;
 }
 
 /* ------------------------------------------------------------------- epoch */

@@ -68,11 +68,11 @@ mml_category_bytes(const mml_config *config)
 static uint64_t
 shared_bytes(const mml_run *run)
 {
-	uint64_t	pieces = (uint64_t) run->params->n_tensors * 8 + 16;
+	uint64_t	pieces = (uint64_t) run->params->n_tensors * 8 + 24;
 	uint64_t	values = mml_params_count(run->params, MML_GROUP_ALL);
 
 	return bytes_needed(run, MML_GROUP_ALL) - values * sizeof(float) +
-		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true) +
+		mml_batch_bytes(&run->params->shape, run->vector_words, run->capacity, run->modes, true) + mml_share_bytes(run) +
 		(uint64_t) run->n_train * 8 + (uint64_t) run->n_valid * 12 + (uint64_t) run->n_domain_ids * 8 + pieces * 64;
 }
 
@@ -105,7 +105,7 @@ static void
 hint_at_memory(mml_run *run, uint64_t experts, uint64_t tables, uint64_t base)
 {
 	uint64_t	batch = own_bytes(run) +
-		mml_batch_bytes(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true);
+		mml_batch_bytes(&run->params->shape, run->vector_words, run->capacity, run->modes, true);
 
 	if (batch >= experts && batch >= tables && batch >= base)
 		mml_fail_hint(run->host,
@@ -122,6 +122,13 @@ hint_at_memory(mml_run *run, uint64_t experts, uint64_t tables, uint64_t base)
 	}
 }
 
+/* Bytes of a training in `shared` bytes with what each participant has of its own. */
+static uint64_t
+bytes_of_all(const mml_run *run, uint64_t shared)
+{
+	return run->host->memory_used + shared + MML_MAX(own_bytes(run) * (uint64_t) run->size, model_bytes(run));
+}
+
 /* Sizes the job before allocating; then the arena takes exactly that. */
 static mml_status
 check_memory(mml_run *run)
@@ -130,10 +137,15 @@ check_memory(mml_run *run)
 	uint64_t	experts = bytes_needed(run, MML_GROUP_EXPERT | MML_GROUP_GATE) +
 		mml_diversity_words(&run->config, &run->params->shape) * sizeof(float);
 	uint64_t	shared = shared_bytes(run);
-	uint64_t	needed = host->memory_used + shared + MML_MAX(own_bytes(run), model_bytes(run));
+	uint64_t	needed = bytes_of_all(run, shared);
 	char		part[96] = "";
 
 	mml_arena_expect(run->arena, shared);
+	while (host->memory_limit != 0 && needed > host->memory_limit && run->size > 1)
+	{
+		run->size--;
+		needed = bytes_of_all(run, shared);
+	}
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
 	if (experts >> 20 > 0)
@@ -220,44 +232,75 @@ share_all(mml_run *run)
 		MML_TRY(mml_params_declare(run->host, &wanted, mml_arena_at(run->arena, run->layout), &run->params));
 	}
 	shape = &run->params->shape;
+	run->shape = *shape;
 	MML_TRY(check_memory(run));
 	MML_TRY(share_order(run));
 	MML_TRY(mml_params_allocate(run->params, run->arena, states_of(run->method)));
-	batch_bytes = mml_batch_bytes(shape, run->rows->vector_words, run->capacity, run->modes, true);
+	batch_bytes = mml_batch_bytes(shape, run->vector_words, run->capacity, run->modes, true);
 	MML_TRY(mml_arena_alloc(run->arena, batch_bytes, 1, &run->batch));
 	MML_TRY(mml_arena_alloc(run->arena, 1, sizeof(mml_control), &run->control));
-	return mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(mml_outcome), &run->outcomes);
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(mml_outcome), &run->outcomes));
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(uint32_t), &run->queue));
+	MML_TRY(mml_share_tables(run));
+	if (!run->arena->is_shared)
+		run->size = 1;
+	mml_share_image(run);
+	return MML_OK;
+}
+
+/* What of the rows is plain data. */
+static void
+note_rows(mml_run *run)
+{
+	const mml_rows *rows = run->rows;
+
+	run->n_train = rows->n_train;
+	run->n_valid = rows->n_valid;
+	run->n_domain_ids = rows->names->n + 1;
+	run->n_fields = rows->n_fields;
+	run->row_shift = rows->row_shift;
+	run->row_words = rows->row_words;
+	run->vector_words = rows->vector_words;
+	run->has_weights = rows->has_weights;
+	run->previous_version = rows->previous_version;
+	run->n_row_pages = rows->n_row_pages;
+	run->n_vector_pages = rows->n_vector_pages;
+	run->n_item_pages = rows->n_item_pages;
 }
 
 mml_status
-mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, mml_run **run)
+mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, int *size, mml_run **run)
 {
 	mml_status	status;
 
 	*run = NULL;
+	MML_TRY(mml_config_check(host, config));
 	if (!rows->is_finished)
 		return mml_fail(host, MML_BAD_DATA, "rows are not finished");
 	MML_TRY(mml_warm_check(rows, config));
 	MML_TRY(mml_rows_assign_experts(rows, config));
+	if (*size > 1)
+		MML_TRY(mml_arena_share(&rows->arena));
 	MML_TRY(MML_NEW(host, *run, 1));
 	(*run)->host = host;
 	(*run)->rows = rows;
+	(*run)->size = rows->arena.is_shared ? *size : 1;
 	(*run)->config = *config;
 	(*run)->method = rows->n_experts > 0 ? (mml_method) config->method : MML_BACKBONE;
 	(*run)->arena = &rows->arena;
 	(*run)->capacity = MML_MAX((size_t) config->batch_size, SMALLEST_CAPACITY);
 	(*run)->modes = modes_of((*run)->method, (mml_recipe) config->recipe);
-	(*run)->n_train = rows->n_train;
-	(*run)->n_valid = rows->n_valid;
-	(*run)->n_domain_ids = rows->names->n + 1;
 	(*run)->deadline = config->max_seconds > 0.0 ? host->seconds(host->self) + config->max_seconds : 0.0;
+	note_rows(*run);
 	status = share_all(*run);
 	if (status != MML_OK)
 	{
 		mml_run_free(*run);
 		*run = NULL;
+		return status;
 	}
-	return status;
+	*size = (*run)->size;
+	return MML_OK;
 }
 
 void
@@ -266,14 +309,18 @@ mml_run_free(mml_run *run)
 	if (run == NULL)
 		return;
 	mml_params_free(run->host, run->params);
+	if (run->rows == NULL)
+		mml_release(run->host, run->arena);
 	mml_release(run->host, run);
 }
 
 /* -------------------------------------------------------------------- join */
 
 static mml_status
-page_table(mml_host *host, const mml_arena *arena, const mml_ref *pages, size_t n, void ***table)
+page_table(mml_host *host, const mml_arena *arena, mml_ref shared_pages, size_t n, void ***table)
 {
+	const mml_ref *pages = mml_arena_at(arena, shared_pages);
+
 	MML_TRY(MML_NEW(host, *table, n));
 	for (size_t i = 0; i < n; i++)
 		(*table)[i] = mml_arena_at(arena, pages[i]);
@@ -284,21 +331,20 @@ static mml_status
 join_data(mml_member *member)
 {
 	mml_run    *run = member->run;
-	const mml_rows *rows = run->rows;
 	mml_data   *data = &member->data;
 
-	data->n_fields = rows->n_fields;
+	data->n_fields = run->n_fields;
 	data->layout = mml_arena_at(run->arena, run->layout);
-	data->row_shift = rows->row_shift;
-	data->row_words = rows->row_words;
-	data->vector_words = rows->vector_words;
+	data->row_shift = run->row_shift;
+	data->row_words = run->row_words;
+	data->vector_words = run->vector_words;
 	data->n_domain_ids = run->n_domain_ids;
 	data->domain_expert = mml_arena_at(run->arena, run->domain_expert);
 	data->expert_domain = mml_arena_at(run->arena, run->expert_domain);
-	MML_TRY(page_table(member->host, run->arena, rows->row_pages, rows->n_row_pages, (void ***) &data->row_page));
-	MML_TRY(page_table(member->host, run->arena, rows->vector_pages, rows->n_vector_pages,
+	MML_TRY(page_table(member->host, run->arena, run->row_pages, run->n_row_pages, (void ***) &data->row_page));
+	MML_TRY(page_table(member->host, run->arena, run->vector_pages, run->n_vector_pages,
 					   (void ***) &data->vector_page));
-	return page_table(member->host, run->arena, rows->item_pages, rows->n_item_pages, (void ***) &data->item_page);
+	return page_table(member->host, run->arena, run->item_pages, run->n_item_pages, (void ***) &data->item_page);
 }
 
 /* Memory of its own for experts that it trains alone; alone anyway, the shared batch will do. */
@@ -308,13 +354,13 @@ join_own_batch(mml_member *member)
 	mml_run    *run = member->run;
 	const mml_shape *shape = &run->params->shape;
 	uint32_t	modes = MML_MODE_BIT(MML_MODE_EXPERT);
-	size_t		bytes = mml_batch_bytes(shape, run->rows->vector_words, run->capacity, modes, true);
+	size_t		bytes = mml_batch_bytes(shape, run->vector_words, run->capacity, modes, true);
 
 	member->own_batch = member->batch;
 	if (member->team.size == 1 || run->method != MML_MOE_MLORA)
 		return MML_OK;
 	MML_TRY(mml_alloc(member->host, &member->own_memory, bytes, 1));
-	mml_batch_carve(shape, run->rows->vector_words, run->capacity, modes, true, member->own_memory, &member->own_batch);
+	mml_batch_carve(shape, run->vector_words, run->capacity, modes, true, member->own_memory, &member->own_batch);
 	return MML_OK;
 }
 
@@ -325,7 +371,7 @@ join_all(mml_member *member)
 
 	MML_TRY(join_data(member));
 	MML_TRY(mml_net_open(member->host, &member->net, run->params, run->arena, &member->data, run->config.dropout));
-	mml_batch_carve(&run->params->shape, run->rows->vector_words, run->capacity, run->modes, true,
+	mml_batch_carve(&run->params->shape, run->vector_words, run->capacity, run->modes, true,
 					mml_arena_at(run->arena, run->batch), &member->batch);
 	MML_TRY(join_own_batch(member));
 	MML_TRY(MML_NEW(member->host, member->overlap, mml_diversity_words(&run->config, &run->params->shape)));
@@ -336,6 +382,7 @@ join_all(mml_member *member)
 	member->shuffled = mml_arena_at(run->arena, run->shuffled);
 	member->domain_start = mml_arena_at(run->arena, run->domain_start);
 	member->valid_start = mml_arena_at(run->arena, run->valid_start);
+	member->queue = mml_arena_at(run->arena, run->queue);
 	member->logits = mml_arena_at(run->arena, run->logits);
 	member->labels = mml_arena_at(run->arena, run->labels);
 	member->outcomes = mml_arena_at(run->arena, run->outcomes);
@@ -443,22 +490,28 @@ mml_run_finish(mml_run *run, mml_model **model)
 }
 
 mml_status
-mml_train(mml_host *host, mml_rows *rows, const mml_config *config, mml_model **model)
+mml_run_take_part(mml_run *run, mml_host *host, const mml_team *team)
 {
-	static const mml_team serial = {.rank = 0,.size = 1};
-	mml_run    *run;
 	mml_member *member;
 	mml_status	status;
 
+	MML_TRY(mml_run_join(run, host, team, &member));
+	status = mml_run_execute(member);
+	mml_run_leave(member);
+	return status;
+}
+
+mml_status
+mml_train(mml_host *host, mml_rows *rows, const mml_config *config, mml_model **model)
+{
+	static const mml_team serial = {.rank = 0,.size = 1};
+	int			size = 1;
+	mml_run    *run;
+	mml_status	status;
+
 	*model = NULL;
-	MML_TRY(mml_config_check(host, config));
-	MML_TRY(mml_run_create(host, rows, config, &run));
-	status = mml_run_join(run, host, &serial, &member);
-	if (status == MML_OK)
-	{
-		status = mml_run_execute(member);
-		mml_run_leave(member);
-	}
+	MML_TRY(mml_run_create(host, rows, config, &size, &run));
+	status = mml_run_take_part(run, host, &serial);
 	if (status == MML_OK)
 		status = mml_run_finish(run, model);
 	mml_run_free(run);

@@ -113,9 +113,9 @@ note_selection(const mml_run *run, mml_phase_summary *summary)
 {
 	char		text[64];
 
-	if (run->rows->previous_version > 0)
+	if (run->previous_version > 0)
 	{
-		mml_format(text, sizeof(text), "warm start from version %d", run->rows->previous_version);
+		mml_format(text, sizeof(text), "warm start from version %d", run->previous_version);
 		add_note(summary, text);
 	}
 	if (run->n_valid == 0)
@@ -198,12 +198,22 @@ run_expert(mml_member *member, int expert)
 	return mml_phase_run(member, &plan, &member->outcomes[expert]);
 }
 
-/* This participant's domains, one expert after the other, as a team of one. */
+/* The experts of one domain, one after the other: they shuffle the same rows. */
+static mml_status
+run_domain(mml_member *member, uint32_t place)
+{
+	int			per_domain = member->run->config.experts_per_domain;
+
+	for (int e = 0; e < per_domain; e++)
+		MML_TRY(run_expert(member, (int) place * per_domain + e));
+	return MML_OK;
+}
+
+/* The domains that this participant gets from the queue, as a team of one. */
 static mml_status
 run_my_experts(mml_member *member)
 {
-	mml_run    *run = member->run;
-	int			per_domain = run->config.experts_per_domain;
+	uint32_t	n_domains = (uint32_t) (member->run->shape.n_experts / member->run->config.experts_per_domain);
 	mml_team	team = member->team;
 	mml_batch	shared_batch = member->batch;
 	mml_control *shared_control = member->control;
@@ -212,13 +222,16 @@ run_my_experts(mml_member *member)
 	member->team.rank = 0;
 	member->team.size = 1;
 	member->batch = member->own_batch;
-	member->own_control = *shared_control;
+	member->own_control = (mml_control) {.is_late = shared_control->is_late};
 	member->control = &member->own_control;
-	if (team.rank != 0)
-		member->host->report = NULL;
-	for (int e = 0; status == MML_OK && e < run->params->shape.n_experts; e++)
-		if ((e / per_domain) % team.size == team.rank)
-			status = run_expert(member, e);
+	while (status == MML_OK)
+	{
+		uint32_t	next = __atomic_fetch_add(&shared_control->next_domain, 1, __ATOMIC_RELAXED);
+
+		if (next >= n_domains)
+			break;
+		status = run_domain(member, member->queue[next]);
+	}
 	member->team = team;
 	member->batch = shared_batch;
 	member->control = shared_control;
@@ -283,6 +296,68 @@ group_rows(mml_member *member)
 	return MML_OK;
 }
 
+/* Sorts the queue by training rows: when the last domains are taken, all are nearly done. */
+static mml_status
+sort_queue(mml_member *member, size_t n)
+{
+	uint64_t   *keys;
+	uint64_t   *spare_keys = NULL;
+	uint32_t   *spare = NULL;
+	mml_status	status = MML_NEW(member->host, keys, n);
+
+	if (status == MML_OK)
+		status = MML_NEW(member->host, spare_keys, n);
+	if (status == MML_OK)
+		status = MML_NEW(member->host, spare, n);
+	for (size_t i = 0; status == MML_OK && i < n; i++)
+	{
+		uint32_t	domain = member->data.expert_domain[i];
+
+		keys[i] = UINT64_MAX - (member->domain_start[domain + 1] - member->domain_start[domain]);
+	}
+	if (status == MML_OK)
+		status = mml_sort(member->host, keys, member->queue, spare_keys, spare, n);
+	mml_release(member->host, keys);
+	mml_release(member->host, spare_keys);
+	mml_release(member->host, spare);
+	return status;
+}
+
+/* By the leader: the domains with experts, and nothing of other phases in the log. */
+static mml_status
+open_queue(mml_member *member)
+{
+	const mml_run *run = member->run;
+	size_t		n = (size_t) (run->shape.n_experts / run->config.experts_per_domain);
+
+	for (uint32_t i = 0; i < n; i++)
+		member->queue[i] = i;
+	member->control->next_domain = 0;
+	return member->team.size == 1 ? MML_OK : sort_queue(member, n);
+}
+
+/* By the leader: the epochs of the experts that others have trained. */
+static void
+report_others(mml_member *member)
+{
+	mml_run    *run = member->run;
+	mml_host   *host = member->host;
+
+	for (int e = 0; host->report != NULL && e < run->shape.n_experts; e++)
+		for (int epoch = 0; epoch <= run->config.epochs; epoch++)
+		{
+			mml_epoch  *logged = mml_share_epoch(run, e, epoch);
+
+			if (logged == NULL || logged->n_experts == 0)
+				break;
+			logged->run = run->n_phases;
+			logged->domain_name = run->rows->names->entries[logged->domain].name;
+			logged->fraction = run->work_total > 0.0 ? run->work_done / run->work_total : 0.0;
+			host->report(host->self, logged);
+			logged->n_experts = 0;
+		}
+}
+
 static mml_status
 run_experts(mml_member *member)
 {
@@ -291,6 +366,8 @@ run_experts(mml_member *member)
 		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	mml_figures figures;
 
+	if (is_leader(member))
+		MML_TRY(open_queue(member));
 	MML_TRY(group_rows(member));
 	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
 	mml_barrier(member);
@@ -299,6 +376,7 @@ run_experts(mml_member *member)
 	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
 	if (is_leader(member))
 	{
+		report_others(member);
 		summarize_experts(member, &figures);
 		run->work_done = work_after;
 	}
@@ -475,7 +553,7 @@ measure_warm_start(mml_member *member)
 	mml_mode	last;
 
 	member->warm = (mml_figures) {.logloss = NAN,.auc = NAN,.wauc = NAN};
-	if (member->run->rows->previous_version == 0)
+	if (member->run->previous_version == 0)
 		return MML_OK;
 	MML_TRY(initialize(member, OWN_SHARE_GATE));
 	MML_TRY(measure_modes(member, figures, &last));

@@ -335,11 +335,12 @@ test_average(void)
 	mml_rows   *rows;
 	mml_run    *run;
 	mml_member *member;
+	int			size = 1;
 	mml_team	serial = {.rank = 0,.size = 1};
 
 	open_unit(&config, &data);
 	(void) unit_rows(&unit.host, &config, &data, 0, &rows);
-	unit_check(mml_run_create(&unit.host, rows, &config, &run) == MML_OK &&
+	unit_check(mml_run_create(&unit.host, rows, &config, &size, &run) == MML_OK &&
 			   mml_run_join(run, &unit.host, &serial, &member) == MML_OK, "a run: %s", unit_error(&unit.host));
 	check_average(member, -1);
 	check_average(member, 1);

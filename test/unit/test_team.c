@@ -1,13 +1,18 @@
 /*
  * test_team.c - one training by several participants: threads that meet at a
- * barrier, each with a host of its own.  Whatever their number, the model is
- * bitwise the same, and so are all figures about it.
+ * barrier, each with a host of its own and its own mapping of the shared
+ * memory, as processes have.  Whatever their number, the model is bitwise the
+ * same, and so are all figures about it and the epochs that are reported.
  */
-#define _GNU_SOURCE				/* for RTLD_NEXT */
+#define _GNU_SOURCE				/* for RTLD_NEXT, memfd_create */
 #include <cblas.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -48,15 +53,119 @@ cblas_sgemv(CBLAS_LAYOUT order, CBLAS_TRANSPOSE transpose, blasint m, blasint n,
 	pthread_mutex_unlock(&turn);
 }
 
+/* ------------------------------------------------------------ shared memory */
+
+#define MAX_PIECES 256
+
+/* What the leader's host shares: files without names. */
+typedef struct piece
+{
+	char	   *memory;			/* NULL: given back */
+	size_t		bytes;
+	int			file;
+} piece;
+
+static piece pieces[MAX_PIECES];
+static int	n_pieces;
+static int	pieces_allowed;
+
+static void *
+map_piece(const piece *of)
+{
+	return mmap(NULL, of->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, of->file, 0);
+}
+
+static void *
+share_piece(void *self, size_t bytes)
+{
+	piece	   *made = &pieces[n_pieces];
+
+	(void) self;
+	if (n_pieces == pieces_allowed)
+		return NULL;
+	made->file = memfd_create("unit", 0);
+	made->bytes = bytes;
+	if (made->file < 0 || ftruncate(made->file, (off_t) bytes) != 0)
+		return NULL;
+	made->memory = map_piece(made);
+	n_pieces++;
+	return made->memory;
+}
+
+static void
+unshare_piece(void *self, void *memory)
+{
+	(void) self;
+	for (int i = 0; i < n_pieces; i++)
+		if (pieces[i].memory == memory)
+		{
+			munmap(memory, pieces[i].bytes);
+			close(pieces[i].file);
+			pieces[i].memory = NULL;
+			return;
+		}
+	unit_check(false, "memory is given back that was never shared");
+}
+
+static int
+pieces_held(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < n_pieces; i++)
+		n += pieces[i].memory != NULL;
+	return n;
+}
+
+/* The piece that an address of the leader's lies in. */
+static const piece *
+piece_of(const void *address)
+{
+	for (int i = 0; i < n_pieces; i++)
+		if (pieces[i].memory != NULL && (const char *) address >= pieces[i].memory &&
+			(const char *) address < pieces[i].memory + pieces[i].bytes)
+			return &pieces[i];
+	return NULL;
+}
+
 /* ----------------------------------------------------------------- threads */
 
 typedef struct participant
 {
-	mml_run    *run;
+	mml_run    *run;			/* the leader's */
 	unit_host	unit;
 	mml_team	team;
 	mml_status	status;
 } participant;
+
+/* The leader's run from other addresses: mapped[] is where its pieces are seen. */
+static mml_status
+attach(const mml_run *leader, mml_host *host, char **mapped, mml_run **run)
+{
+	void	   *seen[MAX_PIECES];
+	void	   *const *blocks;
+	const void *image;
+	int			n = mml_run_blocks(leader, &blocks, &image);
+
+	for (int i = 0; i < n_pieces; i++)
+		mapped[i] = pieces[i].memory == NULL ? NULL : map_piece(&pieces[i]);
+	for (int i = 0; i < n; i++)
+	{
+		const piece *of = piece_of(blocks[i]);
+
+		seen[i] = mapped[of - pieces] + ((char *) blocks[i] - of->memory);
+	}
+	return mml_run_attach(host, seen, n, mapped[piece_of(image) - pieces] + ((const char *) image - piece_of(image)->memory),
+						  run);
+}
+
+static void
+detach(char **mapped)
+{
+	for (int i = 0; i < n_pieces; i++)
+		if (mapped[i] != NULL)
+			munmap(mapped[i], pieces[i].bytes);
+}
 
 static void
 meet(void *self)
@@ -68,14 +177,17 @@ static void *
 participate(void *self)
 {
 	participant *one = self;
-	mml_member *member;
+	char	   *mapped[MAX_PIECES] = {NULL};
+	mml_run    *run = one->run;
 
-	one->status = mml_run_join(one->run, &one->unit.host, &one->team, &member);
-	if (one->status != MML_OK)
-		return NULL;
-	meet(one->team.self);
-	one->status = mml_run_execute(member);
-	mml_run_leave(member);
+	one->status = one->team.rank == 0 ? MML_OK : attach(one->run, &one->unit.host, mapped, &run);
+	if (one->status == MML_OK)
+		one->status = mml_run_take_part(run, &one->unit.host, &one->team);
+	if (one->team.rank != 0)
+	{
+		mml_run_free(run);
+		detach(mapped);
+	}
 	return NULL;
 }
 
@@ -88,12 +200,15 @@ train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int 
 	pthread_barrier_t barrier;
 	mml_run    *run;
 	mml_status	status;
+	int			possible = size;
 
-	MML_TRY(mml_run_create(&leader->host, rows, config, &run));
+	MML_TRY(mml_run_create(&leader->host, rows, config, &possible, &run));
+	unit_check(possible == size, "%d participants instead of %d", possible, size);
 	pthread_barrier_init(&barrier, NULL, (unsigned) size);
 	for (int i = 0; i < size; i++)
 	{
 		unit_host_init(&all[i].unit);
+		all[i].unit.host.report = i == 0 ? leader->host.report : NULL;
 		all[i].run = run;
 		all[i].team = (mml_team) {.rank = i,.size = size,.barrier = meet,.self = &barrier};
 		pthread_create(&threads[i], NULL, participate, &all[i]);
@@ -110,6 +225,61 @@ train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int 
 	return status;
 }
 
+/* ------------------------------------------------------------------ epochs */
+
+#define MAX_EPOCHS 512
+
+/* What was reported of an epoch, without its time. */
+typedef struct told_epoch
+{
+	int			run;
+	int			phase;
+	int			expert;
+	int			epoch;
+	int			is_best;
+	double		train_logloss;
+	double		valid_auc;
+	char		domain[16];
+} told_epoch;
+
+static told_epoch told[MAX_EPOCHS];
+static int	n_told;
+
+static void
+note_epoch(void *self, const mml_epoch *epoch)
+{
+	told_epoch *one = &told[n_told];
+
+	(void) self;
+	if (epoch->is_running || n_told == MAX_EPOCHS)
+		return;
+	memset(one, 0, sizeof(*one));
+	one->run = epoch->run;
+	one->phase = (int) epoch->phase;
+	one->expert = epoch->expert;
+	one->epoch = epoch->epoch;
+	one->is_best = epoch->is_best;
+	one->train_logloss = epoch->train_logloss;
+	one->valid_auc = epoch->valid_auc;
+	if (epoch->domain_name != NULL)
+		snprintf(one->domain, sizeof(one->domain), "%s", epoch->domain_name);
+	n_told++;
+}
+
+/* By run, expert and epoch: who trains which expert is chance. */
+static int
+compare_told(const void *a, const void *b)
+{
+	const told_epoch *x = a;
+	const told_epoch *y = b;
+
+	if (x->run != y->run)
+		return x->run - y->run;
+	return x->expert != y->expert ? x->expert - y->expert : x->epoch - y->epoch;
+}
+
+/* ----------------------------------------------------------------- answers */
+
 /* All that can be asked of a model but its time. */
 typedef struct answers
 {
@@ -118,6 +288,8 @@ typedef struct answers
 	int			n_phases;
 	mml_phase_summary phases[MML_MAX_RUNS];
 	mml_domain	domains[16];
+	told_epoch	epochs[MAX_EPOCHS];
+	int			n_epochs;
 } answers;
 
 static void
@@ -137,6 +309,9 @@ ask(unit_host *unit, const mml_model *model, answers *of)
 		of->domains[d] = *mml_model_domain(model, d);
 		of->domains[d].name = NULL;
 	}
+	qsort(told, (size_t) n_told, sizeof(told[0]), compare_told);
+	memcpy(of->epochs, told, sizeof(told));
+	of->n_epochs = n_told;
 }
 
 static void
@@ -147,6 +322,13 @@ train_and_ask(const mml_config *config, const unit_data *data, int size, uint64_
 	mml_model  *model = NULL;
 
 	unit_host_init(&unit);
+	unit.host.share = share_piece;
+	unit.host.unshare = unshare_piece;
+	unit.host.report = note_epoch;
+	n_pieces = 0;
+	pieces_allowed = MAX_PIECES;
+	n_told = 0;
+	memset(told, 0, sizeof(told));
 	memset(of, 0, sizeof(*of));
 	if (!unit_check(unit_rows(&unit.host, config, data, order, &rows) == MML_OK, "rows: %s", unit_error(&unit.host)))
 		return;
@@ -156,6 +338,8 @@ train_and_ask(const mml_config *config, const unit_data *data, int size, uint64_
 	mml_rows_free(rows);
 	mml_model_free(model);
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
+	unit_check(pieces_held() == 0, "%d pieces of shared memory are kept", pieces_held());
+	unit_check(size < 2 || n_pieces > 0, "nothing is shared by %d", size);
 }
 
 /* 0 stands for mml_train(), which trains alone. */
@@ -163,8 +347,8 @@ static void
 check_sizes(const char *what, const mml_config *config, const unit_data *data)
 {
 	static const int sizes[] = {1, 2, 3, MAX_PARTICIPANTS};
-	answers		alone;
-	answers		together;
+	static answers alone;
+	static answers together;
 
 	train_and_ask(config, data, 0, 1, &alone);
 	unit_check(alone.facts.train_rows + alone.facts.valid_rows == (int64_t) data->n_rows, "%s: rows", what);
@@ -179,6 +363,8 @@ check_sizes(const char *what, const mml_config *config, const unit_data *data)
 						  sizeof(alone.phases)) == 0, "%s: phases of %d", what, sizes[i]);
 		unit_check(memcmp(alone.domains, together.domains, sizeof(alone.domains)) == 0, "%s: domains of %d", what,
 				   sizes[i]);
+		unit_check(alone.n_epochs == together.n_epochs && alone.n_epochs < MAX_EPOCHS &&
+				   memcmp(alone.epochs, together.epochs, sizeof(alone.epochs)) == 0, "%s: epochs of %d", what, sizes[i]);
 		unit_bytes_free(&together.bytes);
 	}
 	unit_bytes_free(&alone.bytes);
@@ -190,7 +376,7 @@ check_warm_start(void)
 {
 	mml_config	config;
 	unit_data	data;
-	answers		before;
+	static answers before;
 
 	unit_config_init(&config);
 	unit_data_init(&data);
@@ -200,6 +386,42 @@ check_warm_start(void)
 	config.min_domain_rows = 20;
 	check_sizes("warm start", &config, &data);
 	unit_bytes_free(&before.bytes);
+}
+
+/* Where there is not enough memory to share, the leader is told to train alone, and can. */
+static void
+check_without_sharing(void)
+{
+	mml_config	config;
+	unit_data	data;
+	mml_model  *model = NULL;
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	config.epochs = 1;
+	for (int allowed = 0; allowed < 3; allowed++)
+	{
+		unit_host	unit;
+		mml_rows   *rows;
+		mml_run    *run;
+		int			size = 3;
+
+		unit_host_init(&unit);
+		unit.host.share = share_piece;
+		unit.host.unshare = unshare_piece;
+		n_pieces = 0;
+		pieces_allowed = allowed;
+		unit_check(unit_rows(&unit.host, &config, &data, 1, &rows) == MML_OK &&
+				   mml_run_create(&unit.host, rows, &config, &size, &run) == MML_OK, "%d pieces: %s", allowed,
+				   unit_error(&unit.host));
+		unit_check(size == 1, "%d pieces are enough for %d participants", allowed, size);
+		unit_check(mml_run_take_part(run, &unit.host, &(mml_team) {.size = 1}) == MML_OK &&
+				   mml_run_finish(run, &model) == MML_OK, "%d pieces: %s", allowed, unit_error(&unit.host));
+		mml_run_free(run);
+		mml_rows_free(rows);
+		mml_model_free(model);
+		unit_check(unit.n_held == 0 && pieces_held() == 0, "%d pieces: memory is kept", allowed);
+	}
 }
 
 int
@@ -250,5 +472,6 @@ main(void)
 	for (config.backbone = mml_backbone_find("deepfm"); config.backbone < mml_backbones(); config.backbone++)
 		check_sizes(mml_backbone_name(config.backbone), &config, &data);
 	check_warm_start();
+	check_without_sharing();
 	return unit_done();
 }

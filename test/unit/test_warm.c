@@ -42,10 +42,11 @@ first_state(const char *what, const mml_config *config, const unit_data *data)
 	mml_model  *model = NULL;
 	mml_rows   *rows;
 	mml_run    *run;
+	int			size = 1;
 	mml_status	status = unit_rows(&unit.host, config, data, 1, &rows);
 
 	if (status == MML_OK)
-		status = mml_run_create(&unit.host, rows, config, &run);
+		status = mml_run_create(&unit.host, rows, config, &size, &run);
 	if (!unit_check(status == MML_OK, "%s: %s, %s", what, unit_error(&unit.host), unit.host.error.detail))
 		return NULL;
 	status = mml_params_initialize(&unit.host, run->params, run->arena, config->seed, MML_GROUP_ALL, 0.95);
