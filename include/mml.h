@@ -435,6 +435,10 @@ extern int	mml_run_blocks(const mml_run *run, void *const **blocks, const void *
 /* blocks: [n] in the same order, image: where this process sees them. */
 extern mml_status mml_run_attach(mml_host *host, void *const *blocks, int n, const void *image, mml_run **run);
 
+/* Training rows; bytes that all participants need together. */
+extern size_t mml_run_rows(const mml_run *run);
+extern size_t mml_run_bytes(const mml_run *run);
+
 /* The most that a participant may take for itself: what the limit leaves, in equal parts; 0 = no limit. */
 extern size_t mml_run_own_bytes(const mml_run *run);
 extern mml_status mml_run_take_part(mml_run *run, mml_host *host, const mml_team *team);

@@ -56,6 +56,7 @@ struct mml_run
 	mml_params *params;
 	mml_arena  *arena;
 	int			size;			/* most participants that the memory allows */
+	uint64_t	bytes;			/* that they need all together */
 	mml_config	config;
 	mml_method	method;			/* as asked, or backbone where no domain has experts */
 	mml_shape	shape;

@@ -318,6 +318,7 @@ extern void ModelCacheInit(void);
 
 /* While training: remembers model name and the statement; ProgressEnd restores the activity string. */
 extern void ProgressBegin(const char *model_name);
+extern void ProgressTraining(size_t rows, int processes, size_t bytes);
 extern void ProgressReport(const mml_epoch *epoch);
 extern void ProgressEnd(void);
 

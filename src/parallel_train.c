@@ -173,7 +173,7 @@ TellSize(int asked, int got)
 
 /* All `size` processes that the run has memory for, or as many as the server can start. */
 static void
-RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size)
+RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size, int asked)
 {
 	mml_team	team = {.rank = 0, .size = 1, .barrier = MeetTeam};
 	void	   *const *blocks;
@@ -193,7 +193,8 @@ RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size)
 		team.self = shared;
 		team.size = StartTeam(context, shared);
 	}
-	TellSize(size, team.size);
+	TellSize(asked, team.size);
+	ProgressTraining(mml_run_rows(run), team.size, mml_run_bytes(run));
 	BridgeCheck(host, mml_run_take_part(run, host, &team));
 	if (context->nworkers_launched > 0)
 		WaitForParallelWorkersToFinish(context);
@@ -213,10 +214,11 @@ TrainInParallel(mml_host *host, mml_rows *rows, const TrainOptions *options, con
 
 	BridgeCheck(host, mml_run_create(host, rows, &options->config, &size, &run));
 	if (size > 1)
-		RunTeam(run, host, memory, size);
+		RunTeam(run, host, memory, size, asked);
 	else
 	{
 		TellSize(asked, 1);
+		ProgressTraining(mml_run_rows(run), 1, mml_run_bytes(run));
 		BridgeCheck(host, mml_run_take_part(run, host, &alone));
 	}
 	BridgeCheck(host, mml_run_finish(run, &model));

@@ -30,17 +30,10 @@ SharedMemoryCreate(void)
 	return memory;
 }
 
-/* Whether an error means that there is not as much as was asked for. */
-static bool
-IsShortage(int sqlstate)
-{
-	return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_INSUFFICIENT_RESOURCES ||
-		ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR);
-}
-
 /*
- * A full file system of shared memory is an error, and an error may be caught
- * in a subtransaction only.  The segment outlives it.
+ * A full file system of shared memory, or what else keeps the server from
+ * making a segment, is an error; and an error may be caught in a subtransaction
+ * only.  The segment outlives it.  A cancel remains one.
  */
 static dsm_segment *
 CreateSegment(Size bytes)
@@ -61,7 +54,7 @@ CreateSegment(Size bytes)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		if (!IsShortage(geterrcode()))
+		if (ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION)
 			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();

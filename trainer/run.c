@@ -146,6 +146,7 @@ check_memory(mml_run *run)
 		run->size--;
 		needed = bytes_of_all(run, shared);
 	}
+	run->bytes = needed;
 	if (host->memory_limit == 0 || needed <= host->memory_limit)
 		return MML_OK;
 	if (experts >> 20 > 0)

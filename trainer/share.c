@@ -59,6 +59,18 @@ mml_share_image(mml_run *run)
 }
 
 size_t
+mml_run_rows(const mml_run *run)
+{
+	return run->n_train;
+}
+
+size_t
+mml_run_bytes(const mml_run *run)
+{
+	return (size_t) run->bytes;
+}
+
+size_t
 mml_run_own_bytes(const mml_run *run)
 {
 	const mml_host *host = run->host;

@@ -238,8 +238,9 @@ run_my_experts(mml_member *member)
 	return status;
 }
 
+/* wall: seconds from the first to the last expert, which is less than their sum when several train at once. */
 static void
-summarize_experts(mml_member *member, const mml_figures *figures)
+summarize_experts(mml_member *member, const mml_figures *figures, double wall)
 {
 	mml_run    *run = member->run;
 	mml_outcome sum = {.best = *figures};
@@ -266,6 +267,7 @@ summarize_experts(mml_member *member, const mml_figures *figures)
 		weight += (double) n;
 	}
 	sum.train_logloss = weight > 0.0 ? loss / weight : NAN;
+	sum.seconds = MML_MIN(sum.seconds, wall);
 	fill_summary(summary, &sum, rows);
 	if (n_kept > 0)
 	{
@@ -365,19 +367,23 @@ run_experts(mml_member *member)
 	double		work_after = run->work_done +
 		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	mml_figures figures;
+	double		started;
+	double		wall;
 
 	if (is_leader(member))
 		MML_TRY(open_queue(member));
 	MML_TRY(group_rows(member));
 	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
 	mml_barrier(member);
+	started = member->host->seconds(member->host->self);
 	MML_TRY(run_my_experts(member));
 	mml_barrier(member);
+	wall = member->host->seconds(member->host->self) - started;
 	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
 	if (is_leader(member))
 	{
 		report_others(member);
-		summarize_experts(member, &figures);
+		summarize_experts(member, &figures, wall);
 		run->work_done = work_after;
 	}
 	mml_barrier(member);

@@ -424,6 +424,56 @@ check_without_sharing(void)
 	}
 }
 
+/* Participants of a training that asks for three under a limit; *bytes: what they need. 0: there is no room for one. */
+static int
+size_under(size_t limit, int asked, size_t *bytes)
+{
+	mml_config	config;
+	unit_data	data;
+	unit_host	unit;
+	mml_rows   *rows;
+	mml_run    *run;
+	int			size = asked;
+
+	unit_config_init(&config);
+	unit_data_init(&data);
+	/* what each has of its own is to matter */
+	config.batch_size = 4096;
+	unit_host_init(&unit);
+	unit.host.memory_limit = limit;
+	unit.host.share = share_piece;
+	unit.host.unshare = unshare_piece;
+	n_pieces = 0;
+	pieces_allowed = MAX_PIECES;
+	unit_check(unit_rows(&unit.host, &config, &data, 1, &rows) == MML_OK, "rows: %s", unit_error(&unit.host));
+	if (mml_run_create(&unit.host, rows, &config, &size, &run) != MML_OK)
+		size = 0;
+	else
+	{
+		*bytes = mml_run_bytes(run);
+		unit_check(limit == 0 || mml_run_own_bytes(run) > 0, "%d participants have nothing of their own", size);
+		unit_check(limit == 0 || *bytes <= limit, "%zu bytes under a limit of %zu", *bytes, limit);
+		mml_run_free(run);
+	}
+	mml_rows_free(rows);
+	return size;
+}
+
+/* Where memory is not enough for all, fewer take part. */
+static void
+check_memory_of_team(void)
+{
+	size_t		one = 0;
+	size_t		three = 0;
+	size_t		bytes = 0;
+
+	unit_check(size_under(0, 1, &one) == 1 && size_under(0, 3, &three) == 3 && three > one, "without a limit");
+	unit_check(size_under(three, 3, &bytes) == 3, "room for three");
+	unit_check(size_under(three - 1, 3, &bytes) == 2, "room for two");
+	unit_check(size_under(one + (three - one) / 4, 3, &bytes) == 1, "room for one");
+	unit_check(size_under(one / 2, 3, &bytes) == 0, "room for none");
+}
+
 int
 main(void)
 {
@@ -473,5 +523,6 @@ main(void)
 		check_sizes(mml_backbone_name(config.backbone), &config, &data);
 	check_warm_start();
 	check_without_sharing();
+	check_memory_of_team();
 	return unit_done();
 }
