@@ -21,16 +21,25 @@
 #include "catalog.h"
 #include "compat.h"
 
+#define SLICE_BYTES 262144		/* of a part at a time */
+
 /* The parts of one stored model, read one after the other. */
 typedef struct PartStream
 {
 	CatalogScan scan;
 	const ModelVersion *version;
 	Snapshot	snapshot;
-	int32		next_part;
-	bytea	   *part;			/* the one being read, NULL: none */
-	size_t		offset;			/* in it */
 	uint64		left;			/* bytes not read yet, of all parts */
+	int32		next_part;
+
+	/* The part being read */
+	Datum		stored;
+	Size		size;
+	Size		fetched;		/* of its bytes; = size: it is verified */
+	pg_crc32c	crc;			/* of those */
+	int64		stored_crc;
+	bytea	   *slice;			/* the last bytes fetched; NULL: none */
+	Size		offset;			/* in it */
 } PartStream;
 
 bool
@@ -150,32 +159,66 @@ PartsDamaged(const PartStream *stream, const char *what)
 					errhint("Restore table moemlora.component from a backup, or train the model again.")));
 }
 
-/* Fetches the next part and verifies number, size and checksum. */
+/* Finds the next part and verifies number and size. */
 static void
-NextPart(PartStream *stream)
+OpenPart(PartStream *stream)
 {
 	HeapTuple	row = CatalogScanNext(&stream->scan);
-	Datum		stored;
-	Size		size;
-	pg_crc32c	crc;
 
-	if (stream->part != NULL)
-		pfree(stream->part);
-	stream->part = NULL;
 	if (row == NULL || DatumGetInt32(CatalogScanValue(&stream->scan, row, Anum_component_part)) != stream->next_part)
 		PartsDamaged(stream, "is missing");
-	stored = CatalogScanValue(&stream->scan, row, Anum_component_data);
-	size = toast_raw_datum_size(stored) - VARHDRSZ;
-	if (size == 0 || size > CATALOG_PART_BYTES || size > stream->left)
+	stream->stored = CatalogScanValue(&stream->scan, row, Anum_component_data);
+	stream->stored_crc = DatumGetInt64(CatalogScanValue(&stream->scan, row, Anum_component_crc));
+	stream->size = toast_raw_datum_size(stream->stored) - VARHDRSZ;
+	if (stream->size == 0 || stream->size > CATALOG_PART_BYTES || stream->size > stream->left)
 		PartsDamaged(stream, "has a wrong size");
-	stream->part = DatumGetByteaPCopy(stored);
-	stream->offset = 0;
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, VARDATA(stream->part), size);
-	FIN_CRC32C(crc);
-	if ((int64) crc != DatumGetInt64(CatalogScanValue(&stream->scan, row, Anum_component_crc)))
+	stream->fetched = 0;
+	INIT_CRC32C(stream->crc);
+}
+
+/* What was fetched of the part so far is all of it: verifies the checksum. */
+static void
+ClosePart(PartStream *stream)
+{
+	FIN_CRC32C(stream->crc);
+	if ((int64) stream->crc != stream->stored_crc)
 		PartsDamaged(stream, "has a wrong checksum");
 	stream->next_part++;
+}
+
+/* Whether bytes can be had from the middle without those before them. */
+static bool
+IsSliceable(Datum stored)
+{
+	struct varatt_external pointer;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(stored)))
+		return false;
+	VARATT_EXTERNAL_GET_POINTER(pointer, DatumGetPointer(stored));
+	return !VARATT_EXTERNAL_IS_COMPRESSED(pointer);
+}
+
+/*
+ * Fetches the next bytes of the part: few enough to stay in the processor's
+ * cache until they are copied, where the part is stored as it should be.
+ */
+static void
+FetchSlice(PartStream *stream)
+{
+	Size		n = stream->size - stream->fetched;
+
+	if (stream->slice != NULL)
+		pfree(stream->slice);
+	stream->slice = NULL;
+	if (IsSliceable(stream->stored))
+		stream->slice = DatumGetByteaPSlice(stream->stored, stream->fetched, Min(n, SLICE_BYTES));
+	else
+		stream->slice = DatumGetByteaPCopy(stream->stored);
+	stream->offset = 0;
+	COMP_CRC32C(stream->crc, VARDATA(stream->slice), VARSIZE(stream->slice) - VARHDRSZ);
+	stream->fetched += VARSIZE(stream->slice) - VARHDRSZ;
+	if (stream->fetched == stream->size)
+		ClosePart(stream);
 }
 
 /* mml_reader's callback; the error is raised here, past the core. */
@@ -191,16 +234,28 @@ ReadParts(void *self, void *bytes, size_t n)
 	{
 		size_t		piece;
 
-		if (stream->part == NULL || stream->offset == VARSIZE(stream->part) - VARHDRSZ)
-			NextPart(stream);
-		piece = Min(n, VARSIZE(stream->part) - VARHDRSZ - stream->offset);
-		memcpy(target, VARDATA(stream->part) + stream->offset, piece);
+		if (stream->slice == NULL || stream->offset == VARSIZE(stream->slice) - VARHDRSZ)
+		{
+			if (stream->fetched == stream->size)
+				OpenPart(stream);
+			FetchSlice(stream);
+		}
+		piece = Min(n, VARSIZE(stream->slice) - VARHDRSZ - stream->offset);
+		memcpy(target, VARDATA(stream->slice) + stream->offset, piece);
 		stream->offset += piece;
 		stream->left -= piece;
 		target += piece;
 		n -= piece;
 	}
 	return MML_OK;
+}
+
+/* The core stopped in the middle of a part: whether its checksum is wrong says more than what the core met first. */
+static void
+VerifyRest(PartStream *stream)
+{
+	while (stream->fetched < stream->size)
+		FetchSlice(stream);
 }
 
 /* What the core found wrong with the bytes says nothing of whose they are. */
@@ -229,12 +284,15 @@ ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot)
 	CatalogScanBegin(&stream.scan, "component", "component_pkey", snapshot, 3, keys);
 	status = mml_model_load(host, &reader, &model);
 	if (status != MML_OK)
+	{
+		VerifyRest(&stream);
 		AddModelToDetail(host, version, snapshot);
+	}
 	BridgeCheck(host, status);
 	if (stream.left > 0 || CatalogScanNext(&stream.scan) != NULL)
 		PartsDamaged(&stream, "does not belong to it");
 	CatalogScanEnd(&stream.scan);
-	if (stream.part != NULL)
-		pfree(stream.part);
+	if (stream.slice != NULL)
+		pfree(stream.slice);
 	return model;
 }
