@@ -40,6 +40,7 @@ typedef struct mml_control
 	int32_t		is_over;		/* the phase is */
 	int32_t		is_late;		/* max_seconds have passed */
 	mml_figures figures;
+	uint32_t	first_alone;	/* place in the queue; domains before it are trained by all */
 	uint32_t	next_domain;	/* place in the queue; taken by whoever is free */
 	uint32_t	next_job;		/* the same of a step's jobs */
 } mml_control;
@@ -198,6 +199,11 @@ extern mml_status mml_copy_states(mml_member *member, uint32_t groups, mml_copy 
 
 /* One expert's parts, by this participant alone. */
 extern void mml_copy_expert(mml_member *member, int expert, mml_copy what);
+
+/* ---- expert_phase.c: all experts, each on the rows of its domain ---- */
+
+/* *seconds: from the first to the last; with several participants less than the outcomes' sum. */
+extern mml_status mml_train_experts(mml_member *member, double *seconds);
 
 /* ---- train.c: the program of a recipe ---- */
 

@@ -54,7 +54,8 @@ copy_for(mml_member *member, const mml_phase_plan *plan, mml_copy what)
 {
 	if (plan->expert < 0)
 		return mml_copy_states(member, plan->groups, what);
-	mml_copy_expert(member, plan->expert, what);
+	if (member->team.rank == 0)
+		mml_copy_expert(member, plan->expert, what);
 	return MML_OK;
 }
 

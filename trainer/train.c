@@ -160,84 +160,6 @@ run_whole_phase(mml_member *member, const start_kind *kind, double learning_rate
 	return MML_OK;
 }
 
-/* Whether an expert can be chosen by its domain's validation rows. */
-static bool
-has_both_classes(const mml_member *member, uint32_t domain)
-{
-	size_t		n_positive = 0;
-	size_t		n = member->valid_start[domain + 1] - member->valid_start[domain];
-
-	for (size_t i = 0; i < n; i++)
-		n_positive += member->labels[member->valid_start[domain] + i] > 0.5f;
-	return n_positive > 0 && n_positive < n;
-}
-
-/* One expert, by this participant alone. */
-static mml_status
-run_expert(mml_member *member, int expert)
-{
-	mml_run    *run = member->run;
-	uint32_t	domain = member->data.expert_domain[expert / run->config.experts_per_domain];
-	mml_phase_plan plan = {
-		.phase = MML_PHASE_EXPERTS,.mode = MML_MODE_EXPERT,.expert = expert,.domain = domain,
-		.groups = MML_GROUP_EXPERT,.learning_rate = run->config.learning_rate,
-		.rows = member->shuffled + member->domain_start[domain],
-		.n_rows = member->domain_start[domain + 1] - member->domain_start[domain],
-		.valid_first = member->valid_start[domain],
-		.n_valid = member->valid_start[domain + 1] - member->valid_start[domain],
-		.run_index = run->n_phases
-	};
-
-	memset(&member->outcomes[expert], 0, sizeof(mml_outcome));
-	member->outcomes[expert].train_logloss = NAN;
-	if (run->n_valid > 0 && !has_both_classes(member, domain))
-	{
-		member->outcomes[expert].best_epoch = -1;
-		return MML_OK;
-	}
-	return mml_phase_run(member, &plan, &member->outcomes[expert]);
-}
-
-/* The experts of one domain, one after the other: they shuffle the same rows. */
-static mml_status
-run_domain(mml_member *member, uint32_t place)
-{
-	int			per_domain = member->run->config.experts_per_domain;
-
-	for (int e = 0; e < per_domain; e++)
-		MML_TRY(run_expert(member, (int) place * per_domain + e));
-	return MML_OK;
-}
-
-/* The domains that this participant gets from the queue, as a team of one. */
-static mml_status
-run_my_experts(mml_member *member)
-{
-	uint32_t	n_domains = (uint32_t) (member->run->shape.n_experts / member->run->config.experts_per_domain);
-	mml_team	team = member->team;
-	mml_batch	shared_batch = member->batch;
-	mml_control *shared_control = member->control;
-	mml_status	status = MML_OK;
-
-	member->team.rank = 0;
-	member->team.size = 1;
-	member->batch = member->own_batch;
-	member->own_control = (mml_control) {.is_late = shared_control->is_late};
-	member->control = &member->own_control;
-	while (status == MML_OK)
-	{
-		uint32_t	next = __atomic_fetch_add(&shared_control->next_domain, 1, __ATOMIC_RELAXED);
-
-		if (next >= n_domains)
-			break;
-		status = run_domain(member, member->queue[next]);
-	}
-	member->team = team;
-	member->batch = shared_batch;
-	member->control = shared_control;
-	return status;
-}
-
 /* wall: seconds from the first to the last expert, which is less than their sum when several train at once. */
 static void
 summarize_experts(mml_member *member, const mml_figures *figures, double wall)
@@ -279,87 +201,6 @@ summarize_experts(mml_member *member, const mml_figures *figures, double wall)
 	}
 }
 
-/* The training rows by domain, each domain's in canonical order. */
-static mml_status
-group_rows(mml_member *member)
-{
-	mml_run    *run = member->run;
-
-	memcpy(member->counts, member->domain_start, run->n_domain_ids * sizeof(uint32_t));
-	for (size_t i = 0; is_leader(member) && i < run->n_train; i++)
-	{
-		uint32_t	row = member->order[i];
-
-		member->shuffled[member->counts[mml_data_record(&member->data, row)[MML_ROW_DOMAIN]]++] = row;
-		if (i % ROWS_PER_POLL == ROWS_PER_POLL - 1)
-			MML_TRY(mml_poll(member->host));
-	}
-	mml_barrier(member);
-	return MML_OK;
-}
-
-/* Sorts the queue by training rows: when the last domains are taken, all are nearly done. */
-static mml_status
-sort_queue(mml_member *member, size_t n)
-{
-	uint64_t   *keys;
-	uint64_t   *spare_keys = NULL;
-	uint32_t   *spare = NULL;
-	mml_status	status = MML_NEW(member->host, keys, n);
-
-	if (status == MML_OK)
-		status = MML_NEW(member->host, spare_keys, n);
-	if (status == MML_OK)
-		status = MML_NEW(member->host, spare, n);
-	for (size_t i = 0; status == MML_OK && i < n; i++)
-	{
-		uint32_t	domain = member->data.expert_domain[i];
-
-		keys[i] = UINT64_MAX - (member->domain_start[domain + 1] - member->domain_start[domain]);
-	}
-	if (status == MML_OK)
-		status = mml_sort(member->host, keys, member->queue, spare_keys, spare, n);
-	mml_release(member->host, keys);
-	mml_release(member->host, spare_keys);
-	mml_release(member->host, spare);
-	return status;
-}
-
-/* By the leader: the domains with experts, and nothing of other phases in the log. */
-static mml_status
-open_queue(mml_member *member)
-{
-	const mml_run *run = member->run;
-	size_t		n = (size_t) (run->shape.n_experts / run->config.experts_per_domain);
-
-	for (uint32_t i = 0; i < n; i++)
-		member->queue[i] = i;
-	member->control->next_domain = 0;
-	return member->team.size == 1 ? MML_OK : sort_queue(member, n);
-}
-
-/* By the leader: the epochs of the experts that others have trained. */
-static void
-report_others(mml_member *member)
-{
-	mml_run    *run = member->run;
-	mml_host   *host = member->host;
-
-	for (int e = 0; host->report != NULL && e < run->shape.n_experts; e++)
-		for (int epoch = 0; epoch <= run->config.epochs; epoch++)
-		{
-			mml_epoch  *logged = mml_share_epoch(run, e, epoch);
-
-			if (logged == NULL || logged->n_experts == 0)
-				break;
-			logged->run = run->n_phases;
-			logged->domain_name = run->rows->names->entries[logged->domain].name;
-			logged->fraction = run->work_total > 0.0 ? run->work_done / run->work_total : 0.0;
-			host->report(host->self, logged);
-			logged->n_experts = 0;
-		}
-}
-
 static mml_status
 run_experts(mml_member *member)
 {
@@ -367,22 +208,12 @@ run_experts(mml_member *member)
 	double		work_after = run->work_done +
 		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	mml_figures figures;
-	double		started;
 	double		wall;
 
-	if (is_leader(member))
-		MML_TRY(open_queue(member));
-	MML_TRY(group_rows(member));
-	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
-	mml_barrier(member);
-	started = member->host->seconds(member->host->self);
-	MML_TRY(run_my_experts(member));
-	mml_barrier(member);
-	wall = member->host->seconds(member->host->self) - started;
+	MML_TRY(mml_train_experts(member, &wall));
 	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
 	if (is_leader(member))
 	{
-		report_others(member);
 		summarize_experts(member, &figures, wall);
 		run->work_done = work_after;
 	}
