@@ -3,7 +3,7 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check unit golden demo bench movielens taobao
+.PHONY: check unit golden demo bench latency movielens taobao
 
 check:
 	+@test/check.sh
@@ -51,6 +51,11 @@ demo:
 bench:
 	@test/setup.sh
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh test/bench/$(if $(BACKBONES),backbones,run).sh
+
+# CLIENTS, SESSIONS and so on as environment, see there.
+latency:
+	@test/setup.sh
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh test/bench/latency.sh
 
 # DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
 # environment, see there.
