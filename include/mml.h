@@ -309,6 +309,17 @@ extern mml_status mml_rows_finish(mml_rows *rows);
 extern size_t mml_rows_bytes(const mml_rows *rows);
 
 /*
+ * A set to train on that is not finished, as bytes for another process of the
+ * same build; and all rows of such bytes into a set, which is made when *rows is
+ * NULL.  MML_BAD_DATA: its features are others.  Of what was read before a
+ * failure some may be in the set.
+ */
+typedef struct mml_writer mml_writer;
+typedef struct mml_reader mml_reader;
+extern mml_status mml_rows_write(const mml_rows *rows, const mml_writer *writer);
+extern mml_status mml_rows_read(mml_host *host, const mml_config *config, const mml_reader *reader, mml_rows **rows);
+
+/*
  * After a failure of one of the above with rows to train on: where it is the
  * limit on memory, and a feature has so many values that it matters, the
  * host's error says so.  (That of mml_train() does by itself.)
@@ -515,21 +526,21 @@ extern bool mml_model_tensor(const mml_model *model, const char *name, mml_tenso
 extern uint64_t mml_model_saved_bytes(const mml_model *model);
 
 /* Gives the model's bytes in order, in pieces of any size. */
-typedef struct mml_writer
+struct mml_writer
 {
 	void	   *self;
 	mml_status	(*write) (void *self, const void *bytes, size_t n);
-} mml_writer;
+};
 
 extern mml_status mml_model_save(mml_host *host, const mml_model *model, const mml_writer *writer);
 
 /* Fetches the next n bytes, or fails; `total` bytes can be had altogether. */
-typedef struct mml_reader
+struct mml_reader
 {
 	void	   *self;
 	uint64_t	total;
 	mml_status	(*read) (void *self, void *bytes, size_t n);
-} mml_reader;
+};
 
 /*
  * Reads a model.  The bytes are not trusted: magic, version, sizes, checksums

@@ -21,11 +21,13 @@
 
 #if defined(__GNUC__)
 #define MML_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#define MML_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MML_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define MML_ALWAYS_INLINE inline __attribute__((always_inline))
 #define MML_PREFETCH(address) __builtin_prefetch(address)
 #else
 #define MML_PRINTF(text, first)
+#define MML_LIKELY(x) (x)
 #define MML_UNLIKELY(x) (x)
 #define MML_ALWAYS_INLINE inline
 #define MML_PREFETCH(address) ((void) (address))

@@ -198,6 +198,10 @@ extern mml_status mml_rows_create_scoring(mml_host *host, mml_field *fields, int
 extern void mml_put_id(mml_rows *rows, int field, uint32_t id);
 extern void mml_put_z(mml_rows *rows, int field, float z);
 extern mml_status mml_put_item_id(mml_rows *rows, int field, uint32_t id);
+extern mml_status mml_rows_put_time(mml_rows *rows, double time);
+
+/* Says how wide a vector feature is, as its first value would. */
+extern mml_status mml_rows_set_width(mml_rows *rows, int field, size_t width);
 extern void mml_rows_end_raw(mml_rows *rows, float label, float weight, uint32_t domain, int split);
 
 static inline uint32_t *
@@ -206,6 +210,14 @@ mml_rows_record(const mml_rows *rows, size_t row)
 	uint32_t   *page = mml_arena_at(&rows->arena, rows->row_pages[row >> rows->row_shift]);
 
 	return page + (row & (((size_t) 1 << rows->row_shift) - 1)) * rows->row_words;
+}
+
+static inline float *
+mml_rows_vectors(const mml_rows *rows, size_t row)
+{
+	float	   *page = mml_arena_at(&rows->arena, rows->vector_pages[row >> rows->row_shift]);
+
+	return page + (row & (((size_t) 1 << rows->row_shift) - 1)) * rows->vector_words;
 }
 
 /*

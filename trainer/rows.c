@@ -469,20 +469,6 @@ mml_put_items_end(mml_rows *rows, int f)
 
 /* ----------------------------------------------------------------- vectors */
 
-/* The first value of a vector feature tells its width; rows before it had NULL or nothing. */
-static mml_status
-check_width(mml_rows *rows, const mml_field *field, size_t width)
-{
-	if (width < 1 || width > MML_MAX_WIDTH)
-		return mml_fail(rows->host, MML_LIMIT, "vector feature \"%s\" has length %zu, allowed are 1 to %d",
-						field->name, width, MML_MAX_WIDTH);
-	if (!field->project && width != (size_t) rows->config.embedding_dim)
-		return mml_fail(rows->host, MML_BAD_DATA,
-						"vector feature \"%s\" without projection must have length %d (embedding_dim), not %zu",
-						field->name, rows->config.embedding_dim, width);
-	return MML_OK;
-}
-
 /* One page of rows in vector records that have room for `width` numbers more at `start`. */
 static void
 widen_page(const mml_rows *rows, mml_ref old_page, mml_ref page, uint32_t old_words, uint32_t start, size_t width)
@@ -545,6 +531,31 @@ wrong_width(mml_rows *rows, const mml_field *field, size_t width)
 	return MML_BAD_DATA;
 }
 
+/* The first value of a vector feature tells its width; rows before it had NULL or nothing. */
+static mml_status
+check_width(mml_rows *rows, const mml_field *field, size_t width)
+{
+	if (MML_LIKELY(field->width == width))
+		return MML_OK;
+	if (field->width != 0)
+		return wrong_width(rows, field, width);
+	if (width < 1 || width > MML_MAX_WIDTH)
+		return mml_fail(rows->host, MML_LIMIT, "vector feature \"%s\" has length %zu, allowed are 1 to %d",
+						field->name, width, MML_MAX_WIDTH);
+	if (!field->project && width != (size_t) rows->config.embedding_dim)
+		return mml_fail(rows->host, MML_BAD_DATA,
+						"vector feature \"%s\" without projection must have length %d (embedding_dim), not %zu",
+						field->name, rows->config.embedding_dim, width);
+	return MML_OK;
+}
+
+mml_status
+mml_rows_set_width(mml_rows *rows, int f, size_t width)
+{
+	MML_TRY(check_width(rows, &rows->fields[f], width));
+	return rows->fields[f].width == 0 ? widen(rows, &rows->fields[f], width) : MML_OK;
+}
+
 mml_status
 mml_put_vector(mml_rows *rows, int f, const float *values, size_t width)
 {
@@ -552,15 +563,12 @@ mml_put_vector(mml_rows *rows, int f, const float *values, size_t width)
 
 	if (field->kind != MML_VECTOR)
 		return wrong_kind(rows, field, "a vector");
-	if (field->width == 0)
-		MML_TRY(check_width(rows, field, width));
-	else if (width != field->width)
-		return wrong_width(rows, field, width);
+	MML_TRY(check_width(rows, field, width));
 	for (size_t i = 0; i < width; i++)
 		if (MML_UNLIKELY(!isfinite(values[i])))
 			return mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has an element that is %s",
 							field->name, isnan(values[i]) ? "NaN" : "infinite");
-	if (field->width == 0)
+	if (MML_UNLIKELY(field->width == 0))
 		MML_TRY(widen(rows, field, width));
 	memcpy(rows->vectors + field->vector_start, values, width * sizeof(float));
 	if (rows->is_learning)
@@ -597,6 +605,15 @@ close_record(mml_rows *rows, float label, float weight, uint32_t domain, int spl
 }
 
 mml_status
+mml_rows_put_time(mml_rows *rows, double time)
+{
+	MML_TRY(mml_grow(rows->host, (void **) &rows->times, &rows->times_held, rows->n_rows,
+					 rows->n_rows + 1, sizeof(double)));
+	rows->times[rows->n_rows] = time;
+	return MML_OK;
+}
+
+mml_status
 mml_rows_end_training(mml_rows *rows, const mml_row_facts *facts)
 {
 	int64_t		index = mml_names_find(rows->names, facts->domain, facts->domain_length);
@@ -611,11 +628,7 @@ mml_rows_end_training(mml_rows *rows, const mml_row_facts *facts)
 		index = added;
 	}
 	if (facts->has_time)
-	{
-		MML_TRY(mml_grow(rows->host, (void **) &rows->times, &rows->times_held, rows->n_rows,
-						 rows->n_rows + 1, sizeof(double)));
-		rows->times[rows->n_rows] = facts->time;
-	}
+		MML_TRY(mml_rows_put_time(rows, facts->time));
 	rows->has_times = facts->has_time;
 	rows->has_weights = rows->has_weights || facts->weight != 1.0;
 	facts_hash = mml_combine(mml_order_of_double((float) facts->label), mml_order_of_double((float) facts->weight));
