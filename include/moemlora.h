@@ -273,18 +273,6 @@ extern mml_model *WarmStartLoad(mml_host *host, const char *model_name, int32 *v
  */
 extern List *WarmStartFeatures(const mml_model *model, const mml_field_spec *specs, int n_specs);
 
-/* parallel_train.c: the training itself */
-
-struct SharedMemory;
-
-/*
- * Trains on finished rows, with as many parallel workers as options, settings,
- * memory and server allow; NOTICE where they are fewer than were asked for.  The
- * host shares pieces of `memory`.
- */
-extern mml_model *TrainInParallel(mml_host *host, mml_rows *rows, const TrainOptions *options,
-								  const struct SharedMemory *memory);
-
 /* model_cache.c: decoded models of this session */
 
 /* A decoded model with its scorer; a pointer is good until the next ModelCacheGet(). */
@@ -318,8 +306,9 @@ extern void ModelCacheInit(void);
 
 /* While training: remembers model name and the statement; ProgressEnd restores the activity string. */
 extern void ProgressBegin(const char *model_name);
-extern void ProgressTraining(size_t rows, int processes, size_t bytes);
+extern void ProgressTraining(int told, size_t rows, int processes, size_t bytes);
 extern void ProgressReport(const mml_epoch *epoch);
+extern void ProgressShow(const mml_epoch *epoch);	/* without the NOTICE */
 extern void ProgressEnd(void);
 
 #endif							/* MOEMLORA_H */

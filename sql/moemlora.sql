@@ -664,6 +664,85 @@ Errors: numeric_value_out_of_range (a score or label outside 0..1).
 Example: SELECT domain, moemlora_logloss(score, clicked::integer) FROM scored GROUP BY domain;$$;
 
 ------------------------------------------------------------------------------
+-- Training as an aggregate.
+
+CREATE FUNCTION @extschema@.moemlora_fit_transition(internal, boolean, text, record) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_transition(internal, boolean, text, record) IS 'Part of aggregate moemlora_fit(boolean, text, record): takes one row in.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_transition(internal, boolean, text, record, jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_transition(internal, boolean, text, record, jsonb) IS 'Part of aggregate moemlora_fit(boolean, text, record, jsonb): takes one row in.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_transition_float8(internal, double precision, text, record) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_transition_float8(internal, double precision, text, record) IS 'Part of aggregate moemlora_fit(double precision, text, record): takes one row in.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_transition_float8(internal, double precision, text, record, jsonb) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_transition_float8(internal, double precision, text, record, jsonb) IS 'Part of aggregate moemlora_fit(double precision, text, record, jsonb): takes one row in.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_combine(internal, internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_combine(internal, internal) IS 'Part of aggregate moemlora_fit: joins two states.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_serialize(internal) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_serialize(internal) IS 'Part of aggregate moemlora_fit: state to bytes.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_deserialize(bytea, internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_deserialize(bytea, internal) IS 'Part of aggregate moemlora_fit: bytes to state.';
+
+CREATE FUNCTION @extschema@.moemlora_fit_final(internal) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_fit_final(internal) IS 'Part of aggregate moemlora_fit: trains.';
+
+CREATE AGGREGATE @extschema@.moemlora_fit(label boolean, domain text, features record) (
+	SFUNC = @extschema@.moemlora_fit_transition, STYPE = internal, SSPACE = 16777216,
+	COMBINEFUNC = @extschema@.moemlora_fit_combine, SERIALFUNC = @extschema@.moemlora_fit_serialize,
+	DESERIALFUNC = @extschema@.moemlora_fit_deserialize, FINALFUNC = @extschema@.moemlora_fit_final,
+	FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.moemlora_fit(boolean, text, record) IS
+$$Trains on the rows of the group and returns the model as a value, as moemlora_export() does; one model per group under GROUP BY. label: boolean. domain: which world the row belongs to. features: a row whose columns are the features (and those that options name). options: as for moemlora_train(), the same for all rows of a group; no warm_start. The same rows and seed give the model of moemlora_train(), whatever the plan and the order of rows. Rows with a NULL are left out with a NOTICE; NULL without rows. Holds the encoded rows of all groups at hand within moemlora.training_memory.
+Errors: as moemlora_train(); program_limit_exceeded (too little memory for all groups at once: set enable_hashagg = off).
+Example: SELECT country, moemlora_fit(clicked, shop, i) AS model FROM shown JOIN LATERAL (SELECT user_id, item_id) AS i ON true GROUP BY country;$$;
+
+CREATE AGGREGATE @extschema@.moemlora_fit(label boolean, domain text, features record, options jsonb) (
+	SFUNC = @extschema@.moemlora_fit_transition, STYPE = internal, SSPACE = 16777216,
+	COMBINEFUNC = @extschema@.moemlora_fit_combine, SERIALFUNC = @extschema@.moemlora_fit_serialize,
+	DESERIALFUNC = @extschema@.moemlora_fit_deserialize, FINALFUNC = @extschema@.moemlora_fit_final,
+	FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.moemlora_fit(boolean, text, record, jsonb) IS
+$$Trains on the rows of the group and returns the model as a value, as moemlora_export() does; one model per group under GROUP BY. label: boolean. domain: which world the row belongs to. features: a row whose columns are the features (and those that options name). options: as for moemlora_train(), the same for all rows of a group; no warm_start. The same rows and seed give the model of moemlora_train(), whatever the plan and the order of rows. Rows with a NULL are left out with a NOTICE; NULL without rows. Holds the encoded rows of all groups at hand within moemlora.training_memory.
+Errors: as moemlora_train(); program_limit_exceeded (too little memory for all groups at once: set enable_hashagg = off).
+Example: SELECT moemlora_fit(clicked, shop, i, '{"recipe": "gated"}') FROM shown JOIN LATERAL (SELECT user_id, item_id) AS i ON true;$$;
+
+CREATE AGGREGATE @extschema@.moemlora_fit(label double precision, domain text, features record) (
+	SFUNC = @extschema@.moemlora_fit_transition_float8, STYPE = internal, SSPACE = 16777216,
+	COMBINEFUNC = @extschema@.moemlora_fit_combine, SERIALFUNC = @extschema@.moemlora_fit_serialize,
+	DESERIALFUNC = @extschema@.moemlora_fit_deserialize, FINALFUNC = @extschema@.moemlora_fit_final,
+	FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.moemlora_fit(double precision, text, record) IS
+$$Trains on the rows of the group and returns the model as a value, as moemlora_export() does; one model per group under GROUP BY. label: a number in 0..1. domain: which world the row belongs to. features: a row whose columns are the features (and those that options name). options: as for moemlora_train(), the same for all rows of a group; no warm_start. The same rows and seed give the model of moemlora_train(), whatever the plan and the order of rows. Rows with a NULL are left out with a NOTICE; NULL without rows. Holds the encoded rows of all groups at hand within moemlora.training_memory.
+Errors: as moemlora_train(); program_limit_exceeded (too little memory for all groups at once: set enable_hashagg = off).
+Example: SELECT country, moemlora_fit(clicked, shop, i) AS model FROM shown JOIN LATERAL (SELECT user_id, item_id) AS i ON true GROUP BY country;$$;
+
+CREATE AGGREGATE @extschema@.moemlora_fit(label double precision, domain text, features record, options jsonb) (
+	SFUNC = @extschema@.moemlora_fit_transition_float8, STYPE = internal, SSPACE = 16777216,
+	COMBINEFUNC = @extschema@.moemlora_fit_combine, SERIALFUNC = @extschema@.moemlora_fit_serialize,
+	DESERIALFUNC = @extschema@.moemlora_fit_deserialize, FINALFUNC = @extschema@.moemlora_fit_final,
+	FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.moemlora_fit(double precision, text, record, jsonb) IS
+$$Trains on the rows of the group and returns the model as a value, as moemlora_export() does; one model per group under GROUP BY. label: a number in 0..1. domain: which world the row belongs to. features: a row whose columns are the features (and those that options name). options: as for moemlora_train(), the same for all rows of a group; no warm_start. The same rows and seed give the model of moemlora_train(), whatever the plan and the order of rows. Rows with a NULL are left out with a NOTICE; NULL without rows. Holds the encoded rows of all groups at hand within moemlora.training_memory.
+Errors: as moemlora_train(); program_limit_exceeded (too little memory for all groups at once: set enable_hashagg = off).
+Example: SELECT moemlora_fit(clicked, shop, i, '{"recipe": "gated"}') FROM shown JOIN LATERAL (SELECT user_id, item_id) AS i ON true;$$;
+
+------------------------------------------------------------------------------
 -- Keeping.
 
 CREATE FUNCTION @extschema@.moemlora_drop(model text) RETURNS void

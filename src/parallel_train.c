@@ -20,8 +20,8 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-#include "moemlora.h"
 #include "shared_memory.h"
+#include "train_host.h"
 
 #define KEY_TEAM 1
 #define ROWS_PER_WORKER 25000	/* fewer train as fast without one */
@@ -171,9 +171,9 @@ TellSize(int asked, int got)
 						 errhint("max_parallel_workers, max_worker_processes and the size of shared memory limit parallel workers.")));
 }
 
-/* All `size` processes that the run has memory for, or as many as the server can start. */
+/* All processes that the run has memory for, or as many as the server can start. */
 static void
-RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size, int asked)
+RunTeam(mml_run *run, TrainHost *host, int size, int asked, int told)
 {
 	mml_team	team = {.rank = 0, .size = 1, .barrier = MeetTeam};
 	void	   *const *blocks;
@@ -188,14 +188,14 @@ RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size, int 
 	InitializeParallelDSM(context);
 	if (context->seg != NULL && context->nworkers > 0)
 	{
-		Team	   *shared = CreateTeam(context, run, memory, n_blocks, blocks, image);
+		Team	   *shared = CreateTeam(context, run, host->shared, n_blocks, blocks, image);
 
 		team.self = shared;
 		team.size = StartTeam(context, shared);
 	}
 	TellSize(asked, team.size);
-	ProgressTraining(mml_run_rows(run), team.size, mml_run_bytes(run));
-	BridgeCheck(host, mml_run_take_part(run, host, &team));
+	ProgressTraining(told, mml_run_rows(run), team.size, mml_run_bytes(run));
+	BridgeCheck(&host->host, mml_run_take_part(run, &host->host, &team));
 	if (context->nworkers_launched > 0)
 		WaitForParallelWorkersToFinish(context);
 	DestroyParallelContext(context);
@@ -204,7 +204,7 @@ RunTeam(mml_run *run, mml_host *host, const SharedMemory *memory, int size, int 
 
 /* Trains on the rows, with workers where it pays. */
 mml_model *
-TrainInParallel(mml_host *host, mml_rows *rows, const TrainOptions *options, const SharedMemory *memory)
+TrainInParallel(TrainHost *host, mml_rows *rows, const TrainOptions *options, int told)
 {
 	static const mml_team alone = {.rank = 0, .size = 1};
 	int			asked = 1 + CountWorkers(options, mml_rows_count(rows));
@@ -212,16 +212,16 @@ TrainInParallel(mml_host *host, mml_rows *rows, const TrainOptions *options, con
 	mml_run    *run;
 	mml_model  *model;
 
-	BridgeCheck(host, mml_run_create(host, rows, &options->config, &size, &run));
+	BridgeCheck(&host->host, mml_run_create(&host->host, rows, &options->config, &size, &run));
 	if (size > 1)
-		RunTeam(run, host, memory, size, asked);
+		RunTeam(run, host, size, asked, told);
 	else
 	{
 		TellSize(asked, 1);
-		ProgressTraining(mml_run_rows(run), 1, mml_run_bytes(run));
-		BridgeCheck(host, mml_run_take_part(run, host, &alone));
+		ProgressTraining(told, mml_run_rows(run), 1, mml_run_bytes(run));
+		BridgeCheck(&host->host, mml_run_take_part(run, &host->host, &alone));
 	}
-	BridgeCheck(host, mml_run_finish(run, &model));
+	BridgeCheck(&host->host, mml_run_finish(run, &model));
 	mml_run_free(run);
 	return model;
 }

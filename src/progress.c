@@ -176,15 +176,23 @@ ProgressBegin(const char *model_name)
 
 /* "training on 80,000 rows in 2 processes takes 212 MB" */
 void
-ProgressTraining(size_t rows, int processes, size_t bytes)
+ProgressTraining(int told, size_t rows, int processes, size_t bytes)
 {
 	char	   *digits = GroupDigits((int64) rows);
 	char	   *memory = GroupDigits((int64) (bytes / (1024 * 1024) + 1));
 
-	ereport(NOTICE, (errmsg_plural("training on %s rows in %d process takes %s MB",
+	ereport(told, (errmsg_plural("training on %s rows in %d process takes %s MB",
 								   "training on %s rows in %d processes takes %s MB", processes, digits, processes, memory)));
 	pfree(digits);
 	pfree(memory);
+}
+
+/* Moves the comment. */
+void
+ProgressShow(const mml_epoch *epoch)
+{
+	if (Current != NULL)
+		ShowEpoch(Current, epoch);
 }
 
 /* A sign of life inside an epoch only moves the comment. */

@@ -16,8 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-#include "moemlora.h"
-#include "shared_memory.h"
+#include "train_host.h"
 
 PG_FUNCTION_INFO_V1(moemlora_train);
 
@@ -39,9 +38,8 @@ static const char *const argument_names[] = {
 /* One call, from its arguments to the model. */
 typedef struct TrainJob
 {
-	mml_host	host;			/* the bridge's, with reports that come here */
-	mml_host   *bridge;
-	SharedMemory *shared;		/* of the workers */
+	TrainHost	train_host;
+	mml_host   *host;			/* its */
 	MemoryContext context;
 	MemoryContext row_context;	/* reset at every row */
 
@@ -75,51 +73,7 @@ typedef struct TrainJob
 	int			epochs_held;
 } TrainJob;
 
-/* ---------------------------------------------------------------- the host */
-
-static void *
-JobAllocate(void *self, size_t bytes)
-{
-	mml_host   *bridge = ((TrainJob *) self)->bridge;
-
-	return bridge->allocate(bridge->self, bytes);
-}
-
-static void
-JobRelease(void *self, void *memory)
-{
-	mml_host   *bridge = ((TrainJob *) self)->bridge;
-
-	bridge->release(bridge->self, memory);
-}
-
-static void *
-JobShare(void *self, size_t bytes)
-{
-	return SharedMemoryTake(((TrainJob *) self)->shared, bytes);
-}
-
-static void
-JobUnshare(void *self, void *memory)
-{
-	SharedMemoryGive(((TrainJob *) self)->shared, memory);
-}
-
-static bool
-JobPoll(void *self)
-{
-	mml_host   *bridge = ((TrainJob *) self)->bridge;
-
-	return bridge->poll(bridge->self);
-}
-
-static double
-JobSeconds(void *self)
-{
-	mml_host   *bridge = ((TrainJob *) self)->bridge;
-
-	return bridge->seconds(bridge->self);
-}
+/* ------------------------------------------------------------------- reports */
 
 /* Keeps what an epoch did for the catalog, and shows it. */
 static void
@@ -143,22 +97,6 @@ JobReport(void *self, const mml_epoch *epoch)
 		job->epochs[job->n_epochs].domain_name = pstrdup(epoch->domain_name);
 	job->n_epochs++;
 	MemoryContextSwitchTo(caller);
-}
-
-static void
-JobInitHost(TrainJob *job)
-{
-	job->bridge = BridgeCreateHost(job->context, (Size) GucTrainingMemoryKb * 1024);
-	job->host = *job->bridge;
-	job->host.self = job;
-	job->host.allocate = JobAllocate;
-	job->host.release = JobRelease;
-	job->host.poll = JobPoll;
-	job->host.seconds = JobSeconds;
-	job->host.report = JobReport;
-	job->host.share = JobShare;
-	job->host.unshare = JobUnshare;
-	job->shared = SharedMemoryCreate();
 }
 
 /* --------------------------------------------------------------- the source */
@@ -241,9 +179,9 @@ JobStart(void *self, TupleDesc desc)
 	job->last_column = Max(job->last_column, BindingLastColumn(job->binding));
 	for (i = 0; i < n_specs; i++)
 		job->feature_names = lappend(job->feature_names, makeString(pstrdup(specs[i].name)));
-	BridgeCheck(&job->host, mml_rows_create_training(&job->host, &options->config, specs, n_specs, &job->rows));
+	BridgeCheck(job->host, mml_rows_create_training(job->host, &options->config, specs, n_specs, &job->rows));
 	if (job->previous != NULL)
-		BridgeCheck(&job->host, mml_rows_start_from(job->rows, job->previous, job->previous_version));
+		BridgeCheck(job->host, mml_rows_start_from(job->rows, job->previous, job->previous_version));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -276,16 +214,6 @@ ReadFacts(TrainJob *job, TupleTableSlot *slot, mml_row_facts *facts)
 	return true;
 }
 
-/* Raises what the core found wrong with the rows; row 0: no single one. */
-static void
-CheckRows(TrainJob *job, mml_status status, int64 row)
-{
-	if (likely(status == MML_OK))
-		return;
-	mml_rows_explain(job->rows, status);
-	BridgeCheckValue(&job->host, status, row, NULL);
-}
-
 /* Encodes one row. */
 static void
 JobRow(void *self, TupleTableSlot *slot)
@@ -301,9 +229,9 @@ JobRow(void *self, TupleTableSlot *slot)
 	if (ReadFacts(job, slot, &facts))
 	{
 		BindingBeginRow(job->binding, slot->tts_values, slot->tts_isnull);
-		CheckRows(job, mml_rows_begin(job->rows), job->n_read);
-		BindingPutValues(job->binding, &job->host, job->rows, slot->tts_values, slot->tts_isnull, job->n_read);
-		CheckRows(job, mml_rows_end_training(job->rows, &facts), job->n_read);
+		CheckTrainingRows(&job->train_host, job->rows, mml_rows_begin(job->rows), job->n_read);
+		BindingPutValues(job->binding, job->host, job->rows, slot->tts_values, slot->tts_isnull, job->n_read);
+		CheckTrainingRows(&job->train_host, job->rows, mml_rows_end_training(job->rows, &facts), job->n_read);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -456,19 +384,19 @@ TellNotes(const mml_model *model)
 static void
 RunJob(TrainJob *job, const char *query, ResultRows *result)
 {
-	double		start = job->host.seconds(job->host.self);
+	double		start = job->host->seconds(job->host->self);
 	mml_model  *model;
 	int32		version;
 	int			i;
 
 	if (job->options->warm_start)
-		job->previous = WarmStartLoad(&job->host, job->arguments[ARG_MODEL], &job->previous_version);
+		job->previous = WarmStartLoad(job->host, job->arguments[ARG_MODEL], &job->previous_version);
 	ReadRows(job, query);
-	CheckRows(job, mml_rows_finish(job->rows), 0);
-	model = TrainInParallel(&job->host, job->rows, job->options, job->shared);
+	CheckTrainingRows(&job->train_host, job->rows, mml_rows_finish(job->rows), 0);
+	model = TrainInParallel(&job->train_host, job->rows, job->options, NOTICE);
 	mml_rows_free(job->rows);
 	TellNotes(model);
-	version = SaveModel(job, model, job->host.seconds(job->host.self) - start);
+	version = SaveModel(job, model, job->host->seconds(job->host->self) - start);
 	for (i = 0; i < mml_model_phases(model); i++)
 		PutPhase(result, version, mml_model_phase(model, i));
 }
@@ -486,7 +414,8 @@ moemlora_train(PG_FUNCTION_ARGS)
 	job->context = context;
 	job->row_context = AllocSetContextCreate(context, "moemlora train row", ALLOCSET_DEFAULT_SIZES);
 	ResultRowsBegin(fcinfo, &result);
-	JobInitHost(job);
+	TrainHostInit(&job->train_host, context, JobReport, job);
+	job->host = &job->train_host.host;
 	ReadArguments(job, fcinfo);
 	query = RowSourceQuery(job->arguments[ARG_SOURCE]);
 	ModelStoreBeginTraining(job->arguments[ARG_MODEL]);
