@@ -157,7 +157,7 @@ CreateState(MemoryContext parent, Jsonb *options)
 	state->context = context;
 	state->row_context = AllocSetContextCreate(context, "moemlora fit row", ALLOCSET_SMALL_SIZES);
 	TrainHostInit(&state->host, context, ShowEpochs, state);
-	state->options = OptionsParse(options);
+	state->options = OptionsParse(DatumGetJsonbPCopy(JsonbPGetDatum(options)));
 	if (state->options->warm_start)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("option \"warm_start\" cannot be used in moemlora_fit()"),
