@@ -194,7 +194,7 @@ SELECT train('{"columns": {"u": {"buckets": [1], "projection": false}}}');
 SELECT train('{"columns": {"v": {"projection": 0}}}', ARRAY['v']);
 SELECT train('{"columns": {"v": {"projection": false}}}', ARRAY['v']);
 
--- what has no effect says so
+-- an option that does not exist: all that do
 SET client_min_messages = notice;
 SELECT train('{"workers": 2, "no_such_option": 0}');
 SELECT train('{"validation": 0.2, "split_column": "s", "epochs": 1, "columns": {"q": {}}}');
