@@ -1,8 +1,8 @@
--- Schema bench from scratch, no model "bench", and numbers drawn without a state.
+-- Schema bench from scratch, no models of the benches, and numbers drawn without a state.
 CREATE EXTENSION IF NOT EXISTS moemlora;
 DROP SCHEMA IF EXISTS bench CASCADE;
 CREATE SCHEMA bench;
-SELECT moemlora_drop(name) FROM moemlora.models WHERE name = 'bench'
+SELECT moemlora_drop(name) FROM moemlora.models WHERE name IN ('bench', 'bench gated', 'bench mlora')
 \g /dev/null
 
 CREATE FUNCTION bench.uniform(purpose int, n bigint) RETURNS float8
