@@ -87,6 +87,7 @@ typedef struct mml_host
 	void		(*unshare) (void *self, void *memory);
 	size_t		memory_limit;	/* bytes; 0 = none */
 	size_t		memory_used;	/* bytes taken through this host and not released */
+	size_t		memory_peak;	/* the most that these have been */
 	mml_error	error;			/* set whenever a function returns a failure */
 } mml_host;
 

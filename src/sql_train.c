@@ -397,6 +397,9 @@ RunJob(TrainJob *job, const char *query, ResultRows *result)
 	mml_rows_free(job->rows);
 	TellNotes(model);
 	version = SaveModel(job, model, job->host->seconds(job->host->self) - start);
+	ereport(DEBUG1,
+			(errmsg_internal("training took %zu kB of memory, moemlora.training_memory allows %d kB",
+							 (job->host->memory_peak + 1023) / 1024, GucTrainingMemoryKb)));
 	for (i = 0; i < mml_model_phases(model); i++)
 		PutPhase(result, version, mml_model_phase(model, i));
 }

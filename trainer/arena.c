@@ -104,6 +104,7 @@ take_piece(mml_host *host, void **memory, size_t usable, bool is_shared)
 	head_of(*memory)->bytes = bytes;
 	head_of(*memory)->is_shared = is_shared;
 	host->memory_used += bytes;
+	host->memory_peak = MML_MAX(host->memory_peak, host->memory_used);
 	return MML_OK;
 }
 

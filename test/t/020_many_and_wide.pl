@@ -98,7 +98,11 @@ foreach my $method ('backbone', 'moe_mlora')
 	my $options = qq({"embedding_dim": 16, "method": "$method", "recipe": "gated", "validation": 0});
 
 	$session->ask(sprintf q{SET moemlora.training_memory = '%d kB'}, ($of_rows + $of_weights) / 1024);
-	is($session->ask(train($kinds, $options)), 't', "$method: the memory that README says");
+	is($session->ask('SET client_min_messages = debug1; ' . train($kinds, $options) . '; RESET client_min_messages'),
+		't', "$method: the memory that README says");
+	my ($took, $allowed) = $session->errors =~ /training took (\d+) kB of memory, moemlora.training_memory allows (\d+) kB/;
+	cmp_ok($took, '<=', $allowed, "$method: what it took is no more");
+	cmp_ok($took, '>', 0.85 * $allowed, "$method: nor much less");
 	$session->ask(sprintf q{SET moemlora.training_memory = '%d kB'}, 0.85 * ($of_rows + $of_weights) / 1024);
 	like($session->errors(train($kinds, $options)), qr/ERROR:  54000: training needs more memory/, "$method: not much less");
 }
