@@ -3,7 +3,7 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check unit golden demo bench latency movielens taobao
+.PHONY: check unit golden demo bench latency growth movielens taobao
 
 check:
 	+@test/check.sh
@@ -56,6 +56,11 @@ bench:
 latency:
 	@test/setup.sh
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh test/bench/latency.sh
+
+# LARGEST=10000000 and so on reach the script as environment.
+growth:
+	@test/setup.sh
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh -c shared_buffers=16MB test/bench/growth.sh
 
 # DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
 # environment, see there.

@@ -99,7 +99,7 @@ ask() {
 	{ echo "$*" >&"${to_peer[$peer]}"; } 2>/dev/null && read -r answer <&"${from_peer[$peer]}"
 }
 
-# How far a peer's scores are from ours: in bench.returned they are all, and within 1e-5.
+# A peer's scores, in bench.returned, must be of all rows, and ours within 1e-5.
 check_scores() {
 	local answer
 	answer=$(query "SELECT count(*) = $SCORED AND max(abs(theirs.score - ours.score)) < 1e-5, count(*), max(abs(theirs.score - ours.score))
