@@ -578,6 +578,9 @@ extern mml_status mml_score_logits(mml_scorer *scorer, float *logits);
 /* Bytes that the scorer takes now, without the model. */
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);
 
+/* Bytes that each row more that a scorer has room for would take. */
+extern size_t mml_scorer_row_bytes(const mml_scorer *scorer);
+
 /* ----------------------------------------------------------------- metrics */
 
 /*

@@ -519,6 +519,7 @@ typedef struct mml_tower
 {
 	const float *weight[MML_MAX_LAYERS];	/* [in, out] */
 	const float *bias[MML_MAX_LAYERS];	/* [out] */
+	uint32_t	id;				/* another one for each of the towers of a mml_folds */
 } mml_tower;
 
 /* The folded towers of a model in one mode: at most `limit` bytes, at least one. */
@@ -547,7 +548,28 @@ extern mml_status mml_folds_tower(mml_folds *folds, uint32_t domain, mml_tower *
 /* Whether no expert serves the domain: its tower is the base. */
 extern bool mml_folds_is_base(const mml_folds *folds, uint32_t domain);
 
-/* h[l + 1] = relu(h[l] W_l + c_l) for rows [start, start + n); logit += h_L head */
-extern void mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, size_t start, size_t n);
+/* ---- plain.c: rows through a tower without experts ---- */
+
+/* What scoring keeps of the first layer for rows to come, which often share inputs: one user, many items. */
+typedef struct mml_recall
+{
+	uint32_t	tower;			/* id of the one that all below belongs to */
+	size_t		n_chunks;		/* whole chunks of the tower's input */
+	float	   *input;			/* [n_chunks, MML_CHUNK] of the row before */
+	uint8_t    *uses;			/* [n_chunks] MML_CHUNK_..., see mml_chunked_product() */
+	float	   *sums;			/* [n_chunks, width[1]] */
+	float	   *bias;			/* [width[1]] of a block, with what its rows share */
+} mml_recall;
+
+extern mml_status mml_recall_create(mml_host *host, const mml_shape *shape, mml_recall *recall);
+extern void mml_recall_free(mml_host *host, mml_recall *recall);
+extern size_t mml_recall_bytes(const mml_shape *shape);
+
+/*
+ * h[l + 1] = relu(h[l] W_l + c_l) for rows [start, start + n); logit += h_L head.
+ * A row that goes alone or with few others has the same bits whatever rows went before it.
+ */
+extern void mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_recall *recall, mml_batch *batch,
+							size_t start, size_t n);
 
 #endif							/* MML_LAYERS_H */

@@ -225,6 +225,23 @@ extern void mml_exp(size_t n, float *x);
 extern void mml_small_product(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col,
 							  const float *b, size_t ldb, float *c, size_t ldc);
 
+/* y: [n] = x w, x: [m], w: [m, n] dense, without reading the rows of w that meet a 0 of x */
+extern void mml_sparse_product(size_t m, size_t n, const float *x, const float *w, float *y);
+
+/*
+ * The same as the sum of the products of chunks of x, in their order.  uses:
+ * [m / MML_CHUNK] says of each whole chunk whether its product is made anew, made
+ * and kept in sums: [m / MML_CHUNK, n], or found there: y has the same bits in all
+ * three cases.
+ */
+#define MML_CHUNK 8				/* inputs */
+#define MML_CHUNK_NEW 0
+#define MML_CHUNK_KEEP 1
+#define MML_CHUNK_KEPT 2
+
+extern void mml_chunked_product(size_t m, size_t n, const float *x, const float *w, const uint8_t *uses,
+								float *sums, float *y);
+
 /* Sorts keys: [n] ascending (stable), carrying values: [n].  spare_...: [n] each.  Polls. */
 extern mml_status mml_sort(mml_host *host, uint64_t *keys, uint32_t *values,
 						   uint64_t *spare_keys, uint32_t *spare_values, size_t n);

@@ -187,20 +187,18 @@ ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
 	return entry->model;
 }
 
-/* The buffers of a block may take an eighth of the room beside the model; a small block shows what a row takes. */
+/* The buffers of a block may take an eighth of the room beside the model. */
 void
 ModelCacheWiden(CachedModel *cached)
 {
 	CacheEntry *entry;
-	uint64		row_bytes;
+	uint64		n_rows;
 
 	if (cached->is_wide)
 		return;
 	entry = hash_search(Cache.entries, &cached->uuid, HASH_FIND, NULL);
-	SetScorer(cached, entry->context, LEAST_BLOCK_ROWS);
-	row_bytes = mml_scorer_bytes(cached->scorer) / LEAST_BLOCK_ROWS;
-	if (RoomBeside(cached->model) / 8 > LEAST_BLOCK_ROWS * row_bytes)
-		SetScorer(cached, entry->context, Min(RoomBeside(cached->model) / 8 / row_bytes, MODEL_BLOCK_ROWS));
+	n_rows = RoomBeside(cached->model) / 8 / mml_scorer_row_bytes(cached->scorer);
+	SetScorer(cached, entry->context, Max(LEAST_BLOCK_ROWS, Min(n_rows, MODEL_BLOCK_ROWS)));
 	cached->is_wide = true;
 	Recount(entry);
 	MakeRoom(0, entry);

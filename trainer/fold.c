@@ -11,50 +11,6 @@
 
 #include "mml_layers.h"
 
-#define FEW_ROWS 8				/* fewer than these are not worth BLAS packing a matrix for them */
-
-MML_VECTORIZED static void
-add_bias_relu(size_t n, float *x, const float *bias)
-{
-	for (size_t j = 0; j < n; j++)
-	{
-		float		y = x[j] + bias[j];
-
-		x[j] = y > 0.0f ? y : 0.0f;
-	}
-}
-
-/* y = x W, x: [n, in], y: [n, out]; few rows one by one. */
-static void
-times_weight(size_t n, size_t in, size_t out, const float *x, const float *weight, float *y)
-{
-	size_t		step = n < FEW_ROWS ? 1 : n;
-
-	for (size_t b = 0; b < n; b += step)
-		mml_gemm(false, false, step, out, in, 1.0f, x + b * in, in, weight, out, 0.0f, y + b * out, out);
-}
-
-void
-mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_batch *batch, size_t start, size_t n)
-{
-	int			n_layers = net->shape.n_layers;
-	size_t		last = (size_t) net->shape.width[n_layers];
-
-	for (int l = 0; l < n_layers; l++)
-	{
-		size_t		in = (size_t) net->shape.width[l];
-		size_t		out = (size_t) net->shape.width[l + 1];
-		float	   *h = batch->h[l + 1] + start * out;
-
-		times_weight(n, in, out, batch->h[l] + start * in, tower->weight[l], h);
-		for (size_t b = 0; b < n; b++)
-			add_bias_relu(out, h + b * out, tower->bias[l]);
-	}
-	for (size_t b = start; b < start + n; b++)
-		batch->logit[b] += mml_dot(last, batch->h[n_layers] + b * last,
-								   net->value[net->params->head] + net->shape.side_width);
-}
-
 /* ------------------------------------------------------------------- folds */
 
 static size_t
@@ -214,11 +170,13 @@ mml_folds_tower(mml_folds *folds, uint32_t domain, mml_tower *tower)
 	if (mml_folds_is_base(folds, domain))
 	{
 		*tower = folds->base;
+		tower->id = folds->n;
 		return MML_OK;
 	}
 	if (folds->memory[place] == NULL)
 		MML_TRY(fold(folds, domain, place));
 	folds->used[place] = ++folds->clock;
 	lay_out(&folds->net->shape, folds->memory[place], tower);
+	tower->id = place;
 	return MML_OK;
 }

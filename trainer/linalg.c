@@ -84,6 +84,98 @@ mml_column_sums(size_t m, size_t n, const float *a, size_t lda, float *y)
 	}
 }
 
+/* y += a[0] r0 + ... + a[7] r7, the products of an element always added up in this order */
+static MML_ALWAYS_INLINE void
+add_eight(size_t n, const float *a, const float *r0, const float *r1, const float *r2, const float *r3,
+		  const float *r4, const float *r5, const float *r6, const float *r7, float *restrict y)
+{
+	float		a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = a[4], a5 = a[5], a6 = a[6], a7 = a[7];
+
+	for (size_t j = 0; j < n; j++)
+		y[j] += ((a0 * r0[j] + a1 * r1[j]) + (a2 * r2[j] + a3 * r3[j])) +
+			((a4 * r4[j] + a5 * r5[j]) + (a6 * r6[j] + a7 * r7[j]));
+}
+
+#define SPARSE_PIECE 256		/* numbers of x looked at together; whole eights */
+
+/* The numbers of x: [m] that are not 0, and the rows of w that they meet; filled up to whole eights. */
+static inline size_t
+find_used(size_t m, size_t n, const float *x, const float *w, float *a, const float **rows)
+{
+	size_t		used = 0;
+
+	for (size_t i = 0; i < m; i++)
+	{
+		a[used] = x[i];
+		rows[used] = w + i * n;
+		used += x[i] != 0.0f;
+	}
+	for (; used % 8 != 0; used++)
+	{
+		a[used] = 0.0f;
+		rows[used] = rows[used - 1];
+	}
+	return used;
+}
+
+MML_VECTORIZED void
+mml_sparse_product(size_t m, size_t n, const float *x, const float *w, float *y)
+{
+	const float *rows[SPARSE_PIECE];
+	float		a[SPARSE_PIECE];
+
+	memset(y, 0, n * sizeof(float));
+	for (size_t at = 0; at < m; at += SPARSE_PIECE)
+	{
+		size_t		used = find_used(MML_MIN(m - at, SPARSE_PIECE), n, x + at, w + at * n, a, rows);
+
+		for (size_t i = 0; i < used; i += 8)
+			add_eight(n, a + i, rows[i], rows[i + 1], rows[i + 2], rows[i + 3],
+					  rows[i + 4], rows[i + 5], rows[i + 6], rows[i + 7], y);
+	}
+}
+
+/* y += x w for a chunk of inputs */
+static MML_ALWAYS_INLINE void
+add_chunk(size_t n, const float *x, const float *w, float *restrict y)
+{
+	add_eight(n, x, w, w + n, w + 2 * n, w + 3 * n, w + 4 * n, w + 5 * n, w + 6 * n, w + 7 * n, y);
+}
+
+static MML_ALWAYS_INLINE void
+add_sums(size_t n, const float *sums, float *restrict y)
+{
+	for (size_t j = 0; j < n; j++)
+		y[j] += sums[j];
+}
+
+MML_VECTORIZED void
+mml_chunked_product(size_t m, size_t n, const float *x, const float *w, const uint8_t *uses, float *sums, float *y)
+{
+	size_t		n_chunks = m / MML_CHUNK;
+
+	memset(y, 0, n * sizeof(float));
+	for (size_t c = 0; c < n_chunks; c++)
+	{
+		float	   *kept = sums + c * n;
+
+		if (uses[c] == MML_CHUNK_NEW)
+		{
+			add_chunk(n, x + c * MML_CHUNK, w + c * MML_CHUNK * n, y);
+			continue;
+		}
+		if (uses[c] == MML_CHUNK_KEEP)
+		{
+			memset(kept, 0, n * sizeof(float));
+			add_chunk(n, x + c * MML_CHUNK, w + c * MML_CHUNK * n, kept);
+		}
+		add_sums(n, kept, y);
+	}
+	for (size_t i = n_chunks * MML_CHUNK; i < m; i++)
+		for (size_t j = 0; j < n; j++)
+			y[j] += x[i] * w[i * n + j];
+}
+
 typedef float lanes __attribute__((vector_size(MML_LANES * sizeof(float))));
 
 #define ALL(x) ((lanes) {x, x, x, x, x, x, x, x})

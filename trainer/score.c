@@ -9,6 +9,7 @@
 
 #include "mml_layers.h"
 
+#define ROWS_TO_COUNT 64		/* so many that rounding their memory up counts for little */
 #define POLL_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls: some 10 ms */
 
 struct mml_scorer
@@ -23,6 +24,7 @@ struct mml_scorer
 	mml_batch	batch;
 	void	   *memory;			/* of the batch */
 	mml_folds	folds;
+	mml_recall	recall;
 	size_t		rows_per_poll;
 	size_t		n_item_pages;	/* that data.item_page knows */
 	uint32_t   *index;			/* [capacity] 0, 1, 2, ... grouped by domain */
@@ -109,6 +111,8 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 	MML_TRY(MML_NEW(scorer->host, scorer->index, capacity));
 	MML_TRY(MML_NEW(scorer->host, scorer->spare, capacity));
 	MML_TRY(MML_NEW(scorer->host, scorer->counts, (size_t) scorer->data.n_domain_ids + 2));
+	if (scorer->is_folded)
+		MML_TRY(mml_recall_create(scorer->host, &scorer->net.shape, &scorer->recall));
 	return mml_folds_create(scorer->host, &scorer->net, scorer->is_folded ? scorer->pass.mode : MML_MODE_BACKBONE,
 							fold_limit, &scorer->folds);
 }
@@ -147,6 +151,7 @@ mml_scorer_free(mml_scorer *scorer)
 		return;
 	host = scorer->host;
 	mml_folds_free(&scorer->folds);
+	mml_recall_free(host, &scorer->recall);
 	mml_rows_free(scorer->rows);
 	mml_release(host, scorer->data.row_page);
 	mml_release(host, scorer->data.vector_page);
@@ -166,12 +171,24 @@ mml_scorer_rows(mml_scorer *scorer)
 	return scorer->rows;
 }
 
+static size_t
+batch_bytes(const mml_scorer *scorer, size_t n_rows)
+{
+	return mml_batch_bytes(&scorer->net.shape, scorer->data.vector_words, n_rows,
+						   MML_MODE_BIT(scorer->is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE), false);
+}
+
 size_t
 mml_scorer_bytes(const mml_scorer *scorer)
 {
-	return scorer->folds.bytes + mml_rows_bytes(scorer->rows) + sizeof(*scorer) +
-		mml_batch_bytes(&scorer->net.shape, scorer->data.vector_words, scorer->batch.capacity,
-						MML_MODE_BIT(scorer->is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE), false);
+	return scorer->folds.bytes + (scorer->is_folded ? mml_recall_bytes(&scorer->net.shape) : 0) +
+		mml_rows_bytes(scorer->rows) + sizeof(*scorer) + batch_bytes(scorer, scorer->batch.capacity);
+}
+
+size_t
+mml_scorer_row_bytes(const mml_scorer *scorer)
+{
+	return batch_bytes(scorer, ROWS_TO_COUNT) / ROWS_TO_COUNT;
 }
 
 /* ------------------------------------------------------------------- score */
@@ -246,7 +263,7 @@ run_towers(mml_scorer *scorer, size_t n)
 			end++;
 		MML_TRY(mml_poll(scorer->host));
 		MML_TRY(mml_folds_tower(&scorer->folds, batch->domain[at], &tower));
-		mml_plain_tower(&scorer->net, &tower, batch, at, end - at);
+		mml_plain_tower(&scorer->net, &tower, &scorer->recall, batch, at, end - at);
 		at = end;
 	}
 	return MML_OK;

@@ -1,12 +1,15 @@
 /*
  * core.c - what the numeric core alone reaches, without PostgreSQL: training in
  * mode backbone, scoring in blocks of 512 rows and row by row.
- * usage: core BACKBONE FEATURES DIM ROWS [EPOCHS]
+ * usage: core BACKBONE FEATURES DIM ROWS [EPOCHS [SHARED]]
  *
  * Rows are random, with FEATURES categorical features of 500, 1000, 1500, ...
- * values and 3 domains; the network is the default one.  Prints one line: rows a
- * second of training, of block scoring and of single scoring, by the process's
- * own CPU time, so that other work on the machine counts for little.
+ * values and 3 domains; the network is the default one.  In the rows to score the
+ * first SHARED features and the domain stay the same for 1000 rows each time, as
+ * those of a user do who is shown many items.  Prints one line: rows a second of
+ * training, of block scoring and of single scoring, from values in memory to
+ * probabilities, encoding included, by the process's own CPU time, so that other
+ * work on the machine counts for little.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,12 +84,11 @@ set_text(mml_config *config, const char *name, const char *value)
 			check(mml_config_set_text(&host, config, &options[i], value));
 }
 
-static void
-put_row(mml_rows *rows, int n_features, uint64_t row)
+/* The value of a feature in a row. */
+static int32_t
+value_of(int f, uint64_t row)
 {
-	check(mml_rows_begin(rows));
-	for (int f = 0; f < n_features; f++)
-		check(mml_put_integer(rows, f, (int64_t) mml_below(row + 1, (uint64_t) f, (uint64_t) (f + 1) * 500)));
+	return (int32_t) mml_below(row + 1, (uint64_t) f, (uint64_t) (f + 1) * 500);
 }
 
 static const char *const domains[] = {"a", "b", "c"};
@@ -109,7 +111,9 @@ train(const mml_config *config, int n_features, uint64_t n_rows)
 	check(mml_rows_create_training(&host, config, specs, n_features, &rows));
 	for (uint64_t row = 0; row < n_rows; row++)
 	{
-		put_row(rows, n_features, row);
+		check(mml_rows_begin(rows));
+		for (int f = 0; f < n_features; f++)
+			check(mml_put_integer(rows, f, value_of(f, row)));
 		facts.label = (double) (mml_mix(row) & 1);
 		facts.domain = domains[row % 3];
 		check(mml_rows_end_training(rows, &facts));
@@ -122,28 +126,56 @@ train(const mml_config *config, int n_features, uint64_t n_rows)
 	return model;
 }
 
-/* Rows a second of scoring `n_rows` in blocks, without the time of encoding them. */
+/* The rows to score. */
+typedef struct table
+{
+	int			n_features;
+	int			n_shared;
+	size_t		n_rows;
+	int32_t    *values;			/* [n_rows, n_features] */
+} table;
+
+#define SHARING_ROWS 1000
+
+static void
+fill_table(table *t)
+{
+	t->values = calloc(t->n_rows * (size_t) t->n_features, sizeof(int32_t));
+	for (size_t row = 0; row < t->n_rows; row++)
+		for (int f = 0; f < t->n_features; f++)
+			t->values[row * (size_t) t->n_features + (size_t) f] =
+				value_of(f, f < t->n_shared ? row - row % SHARING_ROWS : row);
+}
+
+static const char *
+domain_of(const table *t, size_t row)
+{
+	return domains[(t->n_shared > 0 ? row / SHARING_ROWS : row) % 3];
+}
+
+/* Rows a second of encoding and scoring the first `n_rows` rows in blocks. */
 static double
-score(const mml_model *model, int n_features, size_t n_rows, size_t block)
+score(const mml_model *model, const table *t, size_t n_rows, size_t block)
 {
 	mml_scorer *scorer;
 	float		probabilities[BLOCK];
-	double		seconds = 0.0;
+	double		started;
+	double		seconds;
 
 	check(mml_scorer_create(&host, model, MML_MODE_BACKBONE, block, 1, &scorer));
-	for (size_t row = 0; row < n_rows; row += block)
+	started = cpu_seconds(NULL);
+	for (size_t row = 0; row < n_rows; row++)
 	{
-		double		started;
+		mml_rows   *rows = mml_scorer_rows(scorer);
 
-		for (size_t i = 0; i < block; i++)
-		{
-			put_row(mml_scorer_rows(scorer), n_features, row + i);
-			check(mml_rows_end_scoring(mml_scorer_rows(scorer), domains[(row + i) % 3], 1));
-		}
-		started = cpu_seconds(NULL);
-		check(mml_score(scorer, probabilities));
-		seconds += cpu_seconds(NULL) - started;
+		check(mml_rows_begin(rows));
+		for (int f = 0; f < t->n_features; f++)
+			check(mml_put_integer(rows, f, t->values[row * (size_t) t->n_features + (size_t) f]));
+		check(mml_rows_end_scoring(rows, domain_of(t, row), 1));
+		if (mml_rows_full(rows))
+			check(mml_score(scorer, probabilities));
 	}
+	seconds = cpu_seconds(NULL) - started;
 	mml_scorer_free(scorer);
 	return (double) n_rows / seconds;
 }
@@ -153,27 +185,29 @@ main(int argc, char **argv)
 {
 	mml_config	config;
 	mml_model  *model;
-	int			n_features;
-	uint64_t	n_rows;
+	table		t = {0};
 
 	if (argc < 5)
 	{
-		fprintf(stderr, "usage: %s BACKBONE FEATURES DIM ROWS [EPOCHS]\n", argv[0]);
+		fprintf(stderr, "usage: %s BACKBONE FEATURES DIM ROWS [EPOCHS [SHARED]]\n", argv[0]);
 		return 2;
 	}
 	mml_init();
-	n_features = atoi(argv[2]);
-	n_rows = strtoull(argv[4], NULL, 10);
+	t.n_features = atoi(argv[2]);
+	t.n_rows = strtoull(argv[4], NULL, 10);
+	t.n_shared = argc > 6 ? atoi(argv[6]) : 0;
 	mml_config_init(&config);
 	set_text(&config, "backbone", argv[1]);
 	set_text(&config, "method", "backbone");
 	set_number(&config, "embedding_dim", atof(argv[3]));
 	set_number(&config, "validation", 0.0);
 	set_number(&config, "epochs", argc > 5 ? atof(argv[5]) : 1.0);
-	model = train(&config, n_features, n_rows);
+	model = train(&config, t.n_features, t.n_rows);
+	fill_table(&t);
 	printf("%s %sx%s: training %.0f, scoring in blocks %.0f, row by row %.0f rows/s\n", argv[1], argv[2], argv[3],
-		   mml_model_phase(model, 0)->rows_per_second, score(model, n_features, n_rows / BLOCK * BLOCK, BLOCK),
-		   score(model, n_features, n_rows / 4 + 1, 1));
+		   mml_model_phase(model, 0)->rows_per_second, score(model, &t, t.n_rows / BLOCK * BLOCK, BLOCK),
+		   score(model, &t, t.n_rows, 1));
+	free(t.values);
 	mml_model_free(model);
 	return 0;
 }

@@ -351,6 +351,99 @@ test_small_product(void)
 	unit_check(MML_PADDED(1) == 8 && MML_PADDED(8) == 8 && MML_PADDED(9) == 16, "padding");
 }
 
+/* y: [n] = x w in double */
+static double
+worst_of_product(size_t m, size_t n, const float *x, const float *w, const float *y)
+{
+	double		worst = 0.0;
+
+	for (size_t j = 0; j < n; j++)
+	{
+		double		sum = 0.0;
+
+		for (size_t i = 0; i < m; i++)
+			sum += x[i] == 0.0f ? 0.0 : (double) x[i] * w[i * n + j];
+		worst = fabs(sum - y[j]) <= worst ? worst : fabs(sum - y[j]);
+	}
+	return worst;
+}
+
+/* Every so many numbers of x are not 0; the rows of the others are not even read. */
+static void
+check_sparse_product(size_t m, size_t n, size_t every)
+{
+	float	   *x = malloc((m + 1) * sizeof(float));
+	float	   *w = malloc((m * n + 1) * sizeof(float));
+	float	   *y = malloc((n + 1) * sizeof(float));
+
+	y[n] = GAP;
+	for (size_t i = 0; i < m; i++)
+	{
+		x[i] = every > 0 && i % every == every - 1 ? (float) mml_normal(5, i) : 0.0f;
+		for (size_t j = 0; j < n; j++)
+			w[i * n + j] = x[i] == 0.0f ? NAN : (float) mml_normal(6, i * n + j);
+	}
+	mml_sparse_product(m, n, x, w, y);
+	unit_check(worst_of_product(m, n, x, w, y) <= bound(m) && y[n] == GAP, "product of %zu numbers, one of %zu not 0, and %zu columns: off by %g",
+			   m, every, n, worst_of_product(m, n, x, w, y));
+	free(x);
+	free(w);
+	free(y);
+}
+
+/* Chunks made anew, made and kept, taken from what was kept: the same bits. */
+static void
+check_chunked_product(size_t m, size_t n)
+{
+	size_t		n_chunks = m / MML_CHUNK;
+	float	   *x = malloc((m + 1) * sizeof(float));
+	float	   *w = malloc((m * n + 1) * sizeof(float));
+	float	   *sums = calloc(n_chunks * n + 1, sizeof(float));
+	uint8_t    *uses = calloc(n_chunks + 1, 1);
+	float	   *y = malloc((n + 1) * sizeof(float));
+	float	   *again = malloc((n + 1) * sizeof(float));
+
+	y[n] = GAP;
+	for (size_t i = 0; i < m; i++)
+		x[i] = (float) mml_normal(7, i);
+	for (size_t i = 0; i < m * n; i++)
+		w[i] = (float) mml_normal(8, i);
+	mml_chunked_product(m, n, x, w, uses, sums, y);
+	unit_check(worst_of_product(m, n, x, w, y) <= bound(m) && y[n] == GAP, "product in chunks of %zu x %zu: off by %g", m, n,
+			   worst_of_product(m, n, x, w, y));
+	for (size_t c = 0; c < n_chunks; c += 2)
+		uses[c] = MML_CHUNK_KEEP;
+	mml_chunked_product(m, n, x, w, uses, sums, again);
+	unit_check(memcmp(y, again, n * sizeof(float)) == 0, "%zu x %zu: other bits where chunks are kept", m, n);
+	for (size_t c = 0; c < n_chunks; c += 2)
+	{
+		uses[c] = MML_CHUNK_KEPT;
+		x[c * MML_CHUNK] = NAN; /* is not looked at any more */
+	}
+	mml_chunked_product(m, n, x, w, uses, sums, again);
+	unit_check(memcmp(y, again, n * sizeof(float)) == 0, "%zu x %zu: other bits from kept chunks", m, n);
+	free(x);
+	free(w);
+	free(sums);
+	free(uses);
+	free(y);
+	free(again);
+}
+
+static void
+test_single_rows(void)
+{
+	static const size_t sizes[] = {0, 1, 7, 8, 9, 64, 255, 256, 257, 600};
+
+	for (size_t m = 0; m < sizeof(sizes) / sizeof(sizes[0]); m++)
+		for (size_t n = 1; n <= 33; n += 8)
+		{
+			for (size_t every = 0; every <= 3; every++)
+				check_sparse_product(sizes[m], n, every);
+			check_chunked_product(sizes[m], n);
+		}
+}
+
 static void
 test_exp(void)
 {
@@ -376,6 +469,7 @@ main(void)
 {
 	mml_init();
 	test_small_product();
+	test_single_rows();
 	test_exp();
 	test_gemm();
 	test_gemv();
