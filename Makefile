@@ -34,7 +34,7 @@ WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arit
 CORE_LANGUAGE = -std=gnu11 -fno-math-errno -fno-trapping-math -ffp-contract=off -Iinclude
 CORE_CFLAGS = $(CORE_LANGUAGE) -O3 -g -fPIC -fvisibility=hidden $(WARNINGS) $(COPT)
 
-TEST_GOALS = check unit golden demo bench latency growth movielens taobao
+TEST_GOALS = check unit golden demo bench build/core latency growth movielens taobao
 ifneq (,$(filter $(TEST_GOALS),$(MAKECMDGOALS)))
 
 # PGXS has a target "check" of its own that only says it is not supported.

@@ -62,6 +62,11 @@ growth:
 	@test/setup.sh
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE test/with_server.sh -c shared_buffers=16MB test/bench/growth.sh
 
+# What the core alone reaches: a program for benches, with the flags of the extension.
+build/core: test/bench/core.c $(wildcard trainer/*.c include/mml*.h)
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) $(BLAS_CFLAGS) -o $@ $(filter %.c,$^) $(BLAS_LIBS) -lm
+
 # DATA=<file or folder>, DOMAINS="age gender" and so on reach the script as
 # environment, see there.
 movielens:

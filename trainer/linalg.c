@@ -106,9 +106,12 @@ find_used(size_t m, size_t n, const float *x, const float *w, float *a, const fl
 
 	for (size_t i = 0; i < m; i++)
 	{
+		uint32_t	bits;		/* compared as a whole number: no jump, and short to wait for */
+
+		memcpy(&bits, x + i, sizeof(bits));
 		a[used] = x[i];
 		rows[used] = w + i * n;
-		used += x[i] != 0.0f;
+		used += bits << 1 != 0;
 	}
 	for (; used % 8 != 0; used++)
 	{

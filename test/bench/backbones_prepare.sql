@@ -9,8 +9,3 @@ CREATE TABLE bench.run (
 
 -- In which form PyTorch was measured.
 CREATE TABLE bench.form (backbone text, size text, form jsonb);
-
--- The CPU time that this session has had.
-CREATE FUNCTION bench.cpu_seconds() RETURNS float8
-LANGUAGE sql
-RETURN coalesce(split_part(pg_read_file('/proc/self/schedstat', 0, 100, true), ' ', 1)::float8 / 1e9, 'NaN');

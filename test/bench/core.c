@@ -4,7 +4,7 @@
  * usage: core BACKBONE FEATURES DIM ROWS [EPOCHS [SHARED]]
  *
  * Rows are random, with FEATURES categorical features of 500, 1000, 1500, ...
- * values and 3 domains; the network is the default one.  In the rows to score the
+ * values and 7 domains; the network is the default one.  In the rows to score the
  * first SHARED features and the domain stay the same for 1000 rows each time, as
  * those of a user do who is shown many items.  Prints one line: rows a second of
  * training, of block scoring and of single scoring, from values in memory to
@@ -91,7 +91,9 @@ value_of(int f, uint64_t row)
 	return (int32_t) mml_below(row + 1, (uint64_t) f, (uint64_t) (f + 1) * 500);
 }
 
-static const char *const domains[] = {"a", "b", "c"};
+#define N_DOMAINS 7
+
+static const char *const domains[N_DOMAINS] = {"0", "1", "2", "3", "4", "5", "6"};
 
 static mml_model *
 train(const mml_config *config, int n_features, uint64_t n_rows)
@@ -115,7 +117,7 @@ train(const mml_config *config, int n_features, uint64_t n_rows)
 		for (int f = 0; f < n_features; f++)
 			check(mml_put_integer(rows, f, value_of(f, row)));
 		facts.label = (double) (mml_mix(row) & 1);
-		facts.domain = domains[row % 3];
+		facts.domain = domains[row % N_DOMAINS];
 		check(mml_rows_end_training(rows, &facts));
 	}
 	check(mml_rows_finish(rows));
@@ -150,7 +152,7 @@ fill_table(table *t)
 static const char *
 domain_of(const table *t, size_t row)
 {
-	return domains[(t->n_shared > 0 ? row / SHARING_ROWS : row) % 3];
+	return domains[(t->n_shared > 0 ? row / SHARING_ROWS : row) % N_DOMAINS];
 }
 
 /* Rows a second of encoding and scoring the first `n_rows` rows in blocks. */
