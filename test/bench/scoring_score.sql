@@ -1,5 +1,7 @@
--- Scores a table in a new session, the model loaded before, and notes the figure.
+-- Scores a table in a new session, the model loaded before and without JIT, whose cost is
+-- the same for any number of rows, and notes the figure.
 -- Variables: size, what, model, function, window, name, rows (how many there are).
+SET jit = off;
 SELECT :function(:'model', domain, r) :window FROM bench.:name AS r LIMIT 1
 \g /dev/null
 SELECT bench.cpu_seconds() AS cpu_start

@@ -65,6 +65,36 @@ sql($node, "$parallel CREATE TABLE parallel AS $query");
 is(sql($node, 'SELECT count(*) || \' \' || bool_and(s.score = p.score) FROM serial s JOIN parallel p USING (id)'),
 	'20000 true', 'a parallel plan gives the same bits as a serial one');
 
+# One user, many items: what rows share is worked out once, and that changes no bit, whatever rows come before.
+sql(
+	$node, q{
+	CREATE TABLE candidates AS
+	SELECT user_id, item_id, user_id % 3 AS a, user_id % 5 AS b, user_id % 7 AS c, sin(user_id)::real AS d, user_id % 11 AS e, 'place ' || user_id % 4 AS place,
+		   (user_id * 7 + item_id * 3) % 5 < 2 AS clicked
+	FROM generate_series(1, 40) AS user_id, generate_series(1, 100) AS item_id;
+	ALTER TABLE candidates SET (parallel_workers = 3);
+	ANALYZE candidates;
+	SELECT count(*) FROM moemlora_train('m', 'candidates', 'clicked', 'place', NULL,
+		'{"epochs": 1, "hidden": [32, 8], "embedding_dim": 8, "min_domain_rows": 10, "recipe": "paper", "serve": "gate"}');
+});
+my $candidates = q{SELECT user_id, item_id, moemlora_predict('m', place, x) AS score FROM};
+
+sql($node, "CREATE TABLE by_user AS $candidates (SELECT * FROM candidates ORDER BY user_id, item_id OFFSET 0) AS x");
+sql($node, "CREATE TABLE by_item AS $candidates (SELECT * FROM candidates ORDER BY item_id, user_id OFFSET 0) AS x");
+sql($node, "$parallel CREATE TABLE by_worker AS $candidates candidates AS x");
+is( sql(
+		$node, q{
+		SELECT count(*) || ' ' || bool_and(u.score = i.score AND u.score = w.score) || ' ' || count(DISTINCT u.score) / 1000
+		FROM by_user u JOIN by_item i USING (user_id, item_id) JOIN by_worker w USING (user_id, item_id)}),
+	'4000 true 3', 'rows score the same to the last bit in any order and plan');
+is( sql(
+		$node, q{
+		SELECT count(*) || ' ' || bool_and(abs(score - p) < 1e-6 AND abs(score - q) < 1e-6 AND abs(score - r) < 1e-6)
+		FROM by_user JOIN (SELECT user_id, item_id, moemlora_score('m', place, x) OVER (PARTITION BY user_id) AS p,
+							moemlora_score('m', place, x) OVER (ORDER BY user_id) AS q, moemlora_score('m', place, x) OVER (PARTITION BY item_id) AS r
+						   FROM candidates x) AS s USING (user_id, item_id)}),
+	'4000 true', 'and in windows within 1e-6');
+
 # Aggregates add up the same whatever the plan.
 my $figures = 'SELECT place, moemlora_auc(score, clicked), round(moemlora_logloss(score, clicked)::numeric, 12)'
   . ' FROM serial JOIN shown USING (id) GROUP BY place ORDER BY place';
