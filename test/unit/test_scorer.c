@@ -409,6 +409,22 @@ test_fold_limit(void)
 	mml_model_free(model);
 }
 
+/* What a scorer says that a row takes is what more rows take. */
+static void
+test_row_bytes(mml_mode mode, const char *gate)
+{
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *small = create(model, mode, 64);
+	mml_scorer *large = create(model, mode, 192);
+	size_t		more = mml_scorer_bytes(large) - mml_scorer_bytes(small);
+
+	unit_close((double) (128 * mml_scorer_row_bytes(small)) / (double) more, 1.0, 0.02, "bytes of 128 rows more");
+	unit_check(mml_scorer_row_bytes(small) == mml_scorer_row_bytes(large), "a row takes the same in any scorer");
+	mml_scorer_free(small);
+	mml_scorer_free(large);
+	mml_model_free(model);
+}
+
 /* Rows with long lists, many of which are refused, for ever: the memory for lists is used again. */
 static void
 test_lists_for_ever(void)
@@ -461,6 +477,8 @@ main(void)
 	test_polls(MML_MODE_OWN, "domain");
 	test_polls(MML_MODE_GATE, "input");
 	test_fold_limit();
+	test_row_bytes(MML_MODE_OWN, "domain");
+	test_row_bytes(MML_MODE_GATE, "input");
 	test_lists_for_ever();
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
 	return unit_done();
