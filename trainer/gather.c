@@ -141,6 +141,9 @@ mml_gather(const mml_net *net, mml_batch *batch, size_t start, size_t n)
 	size_t		width = (size_t) net->shape.x_width;
 	float		bias = net->value[net->params->bias][0];
 
+	/* the first rows, or the only one: at least all of their fields at once */
+	for (size_t b = start; b < MML_MIN(start + EMBEDDINGS_AHEAD, end); b++)
+		prefetch_embeddings(net, mml_data_record(net->data, batch->row[b]));
 	for (size_t b = start; b < end; b++)
 	{
 		const uint32_t *record = mml_data_record(net->data, batch->row[b]);
