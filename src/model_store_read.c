@@ -195,7 +195,8 @@ IsSliceable(Datum stored)
 	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(stored)))
 		return false;
 	VARATT_EXTERNAL_GET_POINTER(pointer, DatumGetPointer(stored));
-	return !VARATT_EXTERNAL_IS_COMPRESSED(pointer);
+	/* the server's macro for this compares numbers with and without sign */
+	return VARATT_EXTERNAL_GET_EXTSIZE(pointer) >= (Size) pointer.va_rawsize - VARHDRSZ;
 }
 
 /*
