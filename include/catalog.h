@@ -68,8 +68,29 @@ typedef struct ModelRow
 /* False when `snapshot` sees no model of that name. */
 extern bool ModelRowFind(const char *name, Snapshot snapshot, ModelRow *row);
 
-/* Raises undefined_object for a name that is not there. */
+/* False when the model has no version of that number. */
+extern bool ModelVersionFind(const ModelRow *model, int32 number, Snapshot snapshot, ModelVersion *found);
+
+/* Raise undefined_object for what is not there. */
 pg_noreturn extern void ModelRowMissing(const char *name);
+pg_noreturn extern void ModelVersionMissing(const char *name, int32 number, const ModelRow *model);
+
+/*
+ * model_store_lock.c: taking a model for the rest of the transaction.  The
+ * right to manage it is checked, and the row is the newest there is.
+ */
+
+/* To write a version that has been trained.  False: there is no such model yet. */
+extern bool ModelTakeToStore(const char *name, ModelRow *model);
+
+/* To choose and drop versions, and to grant: beside a training, and after whoever does such a thing now. */
+extern void ModelTakeToChange(const char *name, const char *function, ModelRow *model);
+
+/* To drop it and to give it a name or an owner: not beside a training. */
+extern void ModelTakeWhole(const char *name, const char *function, ModelRow *model);
+
+/* To give it the name, which must be nobody's. */
+extern void ModelTakeNewName(const char *name);
 
 /* catalog.c */
 
@@ -114,5 +135,8 @@ extern void CatalogPrepare(CatalogStatement *statement, const char *command, int
 
 /* Runs it and returns the number of rows; `nulls` as SPI wants them, or NULL. Results stay in SPI_tuptable. */
 extern uint64 CatalogExecute(const CatalogStatement *statement, Datum *values, const char *nulls);
+
+/* The bigint that the statement before returned in its first row. */
+extern int64 CatalogReturned(void);
 
 #endif							/* MOEMLORA_CATALOG_H */

@@ -68,6 +68,12 @@ object_aclcheck(Oid class_oid pg_attribute_unused(), Oid object_oid, Oid role_oi
 	Assert(class_oid == ProcedureRelationId);
 	return pg_proc_aclcheck(object_oid, role_oid, mode);
 }
+
+static inline void
+check_can_set_role(Oid member, Oid role)
+{
+	check_is_member_of_role(member, role);
+}
 #endif
 
 #endif							/* MOEMLORA_COMPAT_H */

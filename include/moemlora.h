@@ -230,7 +230,16 @@ extern bool ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right
 /* The stored bytes of a version as a stream for mml_model_load(). Under `snapshot`. */
 extern mml_model *ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot);
 
-/* model_store_write.c: creating, adding versions, dropping */
+/* model_store_lock.c: taking a model, see catalog.h */
+
+/*
+ * Takes the model for a training, to the end of the transaction: raises at once
+ * when another session trains, renames, gives away or drops it, and without the
+ * right to train it or to make it.  Call before reading any row.
+ */
+extern void ModelStoreBeginTraining(const char *name);
+
+/* model_store_write.c: creating, adding versions */
 
 /* What is written beside the model itself. */
 typedef struct ModelDescription
@@ -249,15 +258,30 @@ typedef struct ModelDescription
 	int			n_epochs;
 } ModelDescription;
 
-/*
- * Takes the model's lock for this transaction (raises at once when another
- * training holds it), checks the caller may create or train it. Call before
- * reading any row.
- */
-extern void ModelStoreBeginTraining(const char *name);
-
 /* Writes a new version, makes it current; returns its number. */
 extern int32 ModelStoreSave(const mml_model *model, const ModelDescription *description);
+
+/* model_store_change.c: what the registry's functions do; each raises without the right to manage the model */
+
+/* Makes a version current. */
+extern void ModelStorePromote(const char *name, int32 version);
+
+/* Makes the version current that was so before; returns its number. */
+extern int32 ModelStoreRollback(const char *name);
+
+/* Removes one version, not the current one. */
+extern void ModelStoreDropVersion(const char *name, int32 version);
+
+/* Removes all versions but the current one and the newest `keep`; returns how many. */
+extern int64 ModelStorePrune(const char *name, int32 keep);
+
+extern void ModelStoreRename(const char *name, const char *new_name);
+
+/* Gives a role, or "public", the right to use the model, and takes it away. */
+extern void ModelStoreGrant(const char *name, const char *role);
+extern void ModelStoreRevoke(const char *name, const char *role);
+
+extern void ModelStoreSetOwner(const char *name, const char *role);
 
 /* Removes the model with all its versions. */
 extern void ModelStoreDrop(const char *name);

@@ -21,8 +21,8 @@ CREATE TABLE moemlora.model (
 	name text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(name) BETWEEN 1 AND 255),
 	owner name NOT NULL,
 	current_version integer NOT NULL,
-	previous_version integer,
 	last_version integer NOT NULL,
+	earlier_versions integer[] NOT NULL DEFAULT '{}',
 	created timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE moemlora.model IS 'One row for each model. To read: view moemlora.models.';
@@ -30,8 +30,8 @@ COMMENT ON COLUMN moemlora.model.id IS 'Key.';
 COMMENT ON COLUMN moemlora.model.name IS 'Name, 1 to 255 bytes, compared byte by byte.';
 COMMENT ON COLUMN moemlora.model.owner IS 'Role that may train, promote, drop and grant, with its members. A name, not a role number: a dump then restores where the role is missing, and gives no model to a stranger.';
 COMMENT ON COLUMN moemlora.model.current_version IS 'Number of the version that scores.';
-COMMENT ON COLUMN moemlora.model.previous_version IS 'Number of the version that was current before; NULL when there was none.';
 COMMENT ON COLUMN moemlora.model.last_version IS 'Highest version number ever given: no number is used twice.';
+COMMENT ON COLUMN moemlora.model.earlier_versions IS 'Numbers of the versions that were current before, last one last: where moemlora_rollback() leads.';
 COMMENT ON COLUMN moemlora.model.created IS 'When the first version was stored.';
 
 CREATE TABLE moemlora.grant (
@@ -39,7 +39,7 @@ CREATE TABLE moemlora.grant (
 	grantee name NOT NULL,
 	PRIMARY KEY (model_id, grantee)
 );
-COMMENT ON TABLE moemlora.grant IS 'Roles that may score with a model and inspect it, beside its owner.';
+COMMENT ON TABLE moemlora.grant IS 'Roles that may score with a model and inspect it, beside its owner. To read: view moemlora.grants.';
 COMMENT ON COLUMN moemlora.grant.model_id IS 'Model.';
 COMMENT ON COLUMN moemlora.grant.grantee IS 'Role; "public" stands for everybody.';
 
@@ -348,6 +348,20 @@ COMMENT ON COLUMN moemlora.versions.label IS 'Label column.';
 COMMENT ON COLUMN moemlora.versions.domain IS 'Domain column.';
 COMMENT ON COLUMN moemlora.versions.options IS 'Options, as given.';
 
+CREATE VIEW moemlora.grants WITH (security_barrier) AS
+SELECT
+	m.name AS model,
+	g.grantee,
+	g.grantee = 'public' OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = g.grantee) AS role_exists
+FROM moemlora.model m
+JOIN moemlora.grant g ON g.model_id = m.id
+WHERE @extschema@.moemlora_may_use(m.id, m.owner)
+ORDER BY m.name, g.grantee;
+COMMENT ON VIEW moemlora.grants IS 'Rights that moemlora_grant() gave on the models that one may use. The owner of a model needs none.';
+COMMENT ON COLUMN moemlora.grants.model IS 'Name of the model.';
+COMMENT ON COLUMN moemlora.grants.grantee IS 'Role that may score with it and inspect it; "public" stands for everybody.';
+COMMENT ON COLUMN moemlora.grants.role_exists IS 'False: the role was dropped or renamed. A new role of that name would have the right; moemlora_revoke() takes it away.';
+
 CREATE VIEW moemlora.phases WITH (security_barrier) AS
 SELECT
 	m.name AS model,
@@ -477,7 +491,7 @@ COMMENT ON COLUMN moemlora.progress.fraction IS 'Share of the whole training tha
 COMMENT ON COLUMN moemlora.progress.rows_per_second IS 'Rows trained on in a second.';
 COMMENT ON COLUMN moemlora.progress.started IS 'When the training began.';
 
-GRANT SELECT ON moemlora.models, moemlora.versions, moemlora.phases, moemlora.epochs, moemlora.domains,
+GRANT SELECT ON moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases, moemlora.epochs, moemlora.domains,
 	moemlora.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------
@@ -743,11 +757,67 @@ Errors: as moemlora_train(); program_limit_exceeded (too little memory for all g
 Example: SELECT moemlora_fit(clicked, shop, i, '{"recipe": "gated"}') FROM shown JOIN LATERAL (SELECT user_id, item_id) AS i ON true;$$;
 
 ------------------------------------------------------------------------------
--- Keeping.
+-- Keeping. All of it is part of the transaction, as any UPDATE is.
+
+CREATE FUNCTION @extschema@.moemlora_promote(model text, version integer) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_promote(text, integer) IS
+$$Makes a version of a model the current one, with which others score as soon as the transaction commits. It may run beside a training, which will make its own version current.
+Errors: undefined_object (no such model or version), insufficient_privilege.
+Example: SELECT moemlora_promote('ctr', 3);$$;
+
+CREATE FUNCTION @extschema@.moemlora_rollback(model text) RETURNS integer
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_rollback(text) IS
+$$Makes that version current again which was so before the current one, and returns its number. Once more goes one further back: to a version that a rollback left leads moemlora_promote() only.
+Errors: undefined_object (no such model), insufficient_privilege, object_not_in_prerequisite_state (no version was current before, or it has been dropped).
+Example: SELECT moemlora_rollback('ctr');$$;
+
+CREATE FUNCTION @extschema@.moemlora_drop_version(model text, version integer) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_drop_version(text, integer) IS
+$$Removes one version of a model, not the current one. Its number is not used again.
+Errors: undefined_object (no such model or version), insufficient_privilege, object_in_use (it is current).
+Example: SELECT moemlora_drop_version('ctr', 2);$$;
+
+CREATE FUNCTION @extschema@.moemlora_prune(model text, keep integer) RETURNS bigint
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_prune(text, integer) IS
+$$Removes all versions of a model but the newest `keep` and the current one, which may be older; returns how many.
+Errors: undefined_object (no such model), insufficient_privilege, invalid_parameter_value (keep below 0).
+Example: SELECT moemlora_prune('ctr', 7);$$;
+
+CREATE FUNCTION @extschema@.moemlora_rename(model text, new_name text) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_rename(text, text) IS
+$$Gives a model another name, 1 to 255 bytes. Versions, owner and grants stay.
+Errors: undefined_object (no such model), duplicate_object (the name is taken), insufficient_privilege, invalid_name, name_too_long, lock_not_available (it is being trained).
+Example: SELECT moemlora_rename('ctr', 'ctr_2026');$$;
+
+CREATE FUNCTION @extschema@.moemlora_grant(model text, role name) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_grant(text, name) IS
+$$Lets a role, with its members, score with a model, evaluate and inspect it; role public is everybody. View moemlora.grants shows such rights.
+Errors: undefined_object (no such model or role), insufficient_privilege.
+Example: SELECT moemlora_grant('ctr', 'web_app');$$;
+
+CREATE FUNCTION @extschema@.moemlora_revoke(model text, role name) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_revoke(text, name) IS
+$$Takes back what moemlora_grant() gave, from the next statement of each session on; of roles that no longer exist too.
+Errors: undefined_object (no such model or role), insufficient_privilege.
+Example: SELECT moemlora_revoke('ctr', 'web_app');$$;
+
+CREATE FUNCTION @extschema@.moemlora_owner_to(model text, role name) RETURNS void
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_owner_to(text, name) IS
+$$Gives a model to another role, of which one must be a member unless one is a superuser. Of a model whose owner no longer exists the database owner and superusers dispose.
+Errors: undefined_object (no such model or role), insufficient_privilege, lock_not_available (it is being trained).
+Example: SELECT moemlora_owner_to('ctr', 'recommendations');$$;
 
 CREATE FUNCTION @extschema@.moemlora_drop(model text) RETURNS void
 	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.moemlora_drop(text) IS
-$$Removes a model with all its versions.
+$$Removes a model with all its versions. Statements that score with it finish.
 Errors: undefined_object (no such model), insufficient_privilege, lock_not_available (it is being trained).
 Example: SELECT moemlora_drop('ctr');$$;

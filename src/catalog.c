@@ -149,3 +149,11 @@ CatalogExecute(const CatalogStatement *statement, Datum *values, const char *nul
 		elog(ERROR, "writing to schema %s failed: %s", MOEMLORA_SCHEMA, SPI_result_code_string(code));
 	return SPI_processed;
 }
+
+int64
+CatalogReturned(void)
+{
+	bool		is_null;
+
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+}

@@ -83,7 +83,7 @@ ModelAccessCheck(int64 model_id, const char *model_name, const char *owner, Mode
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for model \"%s\"", model_name),
 						errdetail("Its owner \"%s\" no longer exists.", owner),
-						errhint("The database owner and superusers may manage it.")));
+						errhint("The database owner and superusers may manage it, and give it to a role with moemlora_owner_to().")));
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("permission denied for model \"%s\"", model_name),
 					right == MODEL_USE ?
@@ -91,7 +91,8 @@ ModelAccessCheck(int64 model_id, const char *model_name, const char *owner, Mode
 							  owner, GetUserNameFromId(GetUserId(), false)) :
 					errdetail("It belongs to role \"%s\": only that role, its members and superusers may change it.",
 							  owner),
-					right == MODEL_USE ? 0 :
+					right == MODEL_USE ?
+					errhint("Its owner may give the right with moemlora_grant().") :
 					errhint("Use another model, or act as a member of its owner.")));
 }
 

@@ -65,8 +65,8 @@ ModelRowFind(const char *name, Snapshot snapshot, ModelRow *row)
 }
 
 /* Fills *found from the row of moemlora.version; false when there is none. */
-static bool
-FindVersion(const ModelRow *model, int32 number, Snapshot snapshot, ModelVersion *found)
+bool
+ModelVersionFind(const ModelRow *model, int32 number, Snapshot snapshot, ModelVersion *found)
 {
 	CatalogScan scan;
 	ScanKeyData keys[2];
@@ -89,6 +89,16 @@ FindVersion(const ModelRow *model, int32 number, Snapshot snapshot, ModelVersion
 	return tuple != NULL;
 }
 
+/* Raises. */
+void
+ModelVersionMissing(const char *name, int32 number, const ModelRow *model)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("version %d of model \"%s\" does not exist", number, name),
+					errdetail("Its current version is %d.", model->current_version),
+					errhint("View moemlora.versions lists the versions of your models.")));
+}
+
 /* False when there is no such model; `number` 0 is the current version. */
 static bool
 FindModelVersion(const char *name, int32 number, Snapshot snapshot, ModelRight right, ModelVersion *found)
@@ -98,12 +108,10 @@ FindModelVersion(const char *name, int32 number, Snapshot snapshot, ModelRight r
 	if (!ModelRowFind(name, snapshot, &model))
 		return false;
 	ModelAccessCheck(model.id, name, NameStr(model.owner), right);
-	if (!FindVersion(&model, number == 0 ? model.current_version : number, snapshot, found))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("version %d of model \"%s\" does not exist",
-							   number == 0 ? model.current_version : number, name),
-						errdetail("Its current version is %d.", model.current_version),
-						errhint("View moemlora.versions lists the versions of your models.")));
+	if (number == 0)
+		number = model.current_version;
+	if (!ModelVersionFind(&model, number, snapshot, found))
+		ModelVersionMissing(name, number, &model);
 	return true;
 }
 

@@ -1,37 +1,26 @@
 /*
- * model_store_write.c - creating models, adding versions, dropping.
+ * model_store_write.c - creating models and adding versions.
  *
- * Locking: whoever changes a model first takes its lock, for the transaction
- * and without waiting: an advisory lock of a class that the SQL functions for
- * advisory locks cannot reach.  It is named by the model's name, so two
- * sessions that create the same model meet there too.
- *
- * The caller's rights are checked as the caller; only the statements on our
- * own tables run as the tables' owner (catalog.c).
+ * Who takes a model for it, and when: model_store_lock.c.  The caller's rights
+ * are checked as the caller; only the statements on our own tables run as the
+ * tables' owner (catalog.c).
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
-#include "storage/lock.h"
-#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "catalog.h"
 #include "compat.h"
 
-#define MAX_NAME_BYTES 255
 #define MAX_COLUMNS 25			/* parameters of the longest statement below */
-#define MODEL_LOCK_CLASS 3		/* pg_advisory_lock() and its kind use 1 and 2 */
 
 /* An INSERT and the row being put together for it. */
 typedef struct RowWriter
@@ -131,97 +120,6 @@ RowsEnd(RowWriter *row)
 {
 	MemoryContextSwitchTo(row->outer);
 	MemoryContextDelete(row->context);
-}
-
-/* ------------------------------------------------------------ lock, rights */
-
-static void
-CheckName(const char *name)
-{
-	int			length = (int) strlen(name);
-
-	if (length == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("model name must not be empty")));
-	if (length > MAX_NAME_BYTES)
-		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG),
-						errmsg("model name is too long"),
-						errdetail("It has %d bytes, at most %d are allowed.", length, MAX_NAME_BYTES)));
-}
-
-static void
-LockModel(const char *name)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) name, (int) strlen(name), 0);
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, MODEL_LOCK_CLASS);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						errmsg("model \"%s\" is being trained or dropped by another session", name),
-						errhint("Wait until that session has finished, or cancel it; moemlora.progress shows it.")));
-}
-
-/* The newest state of the model, if there is one; the caller must have the right to change it. */
-static bool
-FindLatest(const char *name, ModelRow *model)
-{
-	bool		is_there;
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	is_there = ModelRowFind(name, GetActiveSnapshot(), model);
-	if (is_there)
-		ModelAccessCheck(model->id, name, NameStr(model->owner), MODEL_MANAGE);
-	PopActiveSnapshot();
-	return is_there;
-}
-
-/*
- * A transaction that keeps one snapshot could not write, at its end, over a
- * change that the snapshot does not see: it fails now.
- */
-static void
-CheckSnapshot(const char *name, bool is_there, ModelRow *model)
-{
-	ModelRow	seen;
-	bool		is_seen;
-
-	if (!IsolationUsesXactSnapshot())
-		return;
-	is_seen = ModelRowFind(name, GetTransactionSnapshot(), &seen);
-	if (is_seen != is_there || (is_seen && !ItemPointerEquals(&seen.place, &model->place)))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("could not serialize access to model \"%s\" due to a concurrent change", name),
-						errhint("Run the transaction again.")));
-}
-
-/*
- * Takes the model for this transaction.  Rights are checked before the lock
- * too: nobody can keep a model of others locked, or ask whether it is.
- */
-static bool
-TakeModel(const char *name, const char *function, ModelRow *model)
-{
-	bool		is_there;
-
-	PreventCommandIfReadOnly(function);
-	PreventCommandDuringRecovery(function);
-	PreventCommandIfParallelMode(function);
-	(void) FindLatest(name, model);
-	LockModel(name);
-	is_there = FindLatest(name, model);
-	CheckSnapshot(name, is_there, model);
-	return is_there;
-}
-
-/* Call before reading any row. */
-void
-ModelStoreBeginTraining(const char *name)
-{
-	ModelRow	model;
-
-	CheckName(name);
-	(void) TakeModel(name, "moemlora_train()", &model);
 }
 
 /* ------------------------------------------------------- parts of the model */
@@ -483,14 +381,6 @@ AddFacts(RowWriter *row, const mml_model *model, const ModelDescription *descrip
 }
 
 static int64
-ReturnedInteger(void)
-{
-	bool		is_null;
-
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-}
-
-static int64
 InsertVersion(const mml_model *model, const ModelDescription *description, int64 model_id, int32 number,
 			  const char *creator)
 {
@@ -513,7 +403,7 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 	AddSpec(&row, model, description);
 	AddFacts(&row, model, description, creator);
 	RowInsert(&row);
-	version_id = ReturnedInteger();
+	version_id = CatalogReturned();
 	RowsEnd(&row);
 	return version_id;
 }
@@ -537,7 +427,7 @@ CreateModel(const char *name, const char *owner)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("model \"%s\" was created by another session", name),
 						errhint("Train again to add a version to it, if you may.")));
-	return ReturnedInteger();
+	return CatalogReturned();
 }
 
 /* Makes a new version current and returns its number. Numbers are never used twice. */
@@ -549,11 +439,12 @@ AdvanceModel(int64 model_id)
 	Datum		value = Int64GetDatum(model_id);
 
 	CatalogPrepare(&update,
-				   "UPDATE moemlora.model SET previous_version = current_version, current_version = last_version + 1, "
-				   "last_version = last_version + 1 WHERE id = $1 RETURNING last_version::int8", lengthof(types), types);
+				   "UPDATE moemlora.model SET earlier_versions = array_append(earlier_versions, current_version), "
+				   "current_version = last_version + 1, last_version = last_version + 1 "
+				   "WHERE id = $1 RETURNING last_version::int8", lengthof(types), types);
 	if (CatalogExecute(&update, &value, NULL) != 1)
 		elog(ERROR, "model " INT64_FORMAT " has disappeared", model_id);
-	return (int32) ReturnedInteger();
+	return (int32) CatalogReturned();
 }
 
 /* Writes a new version, makes it current; returns its number. */
@@ -563,7 +454,7 @@ ModelStoreSave(const mml_model *model, const ModelDescription *description)
 	const char *user = GetUserNameFromId(GetUserId(), false);
 	CatalogWriter writer;
 	ModelRow	found;
-	bool		is_new = !FindLatest(description->name, &found);
+	bool		is_new = !ModelTakeToStore(description->name, &found);
 	int64		version_id;
 	int32		number = 1;
 
@@ -580,23 +471,4 @@ ModelStoreSave(const mml_model *model, const ModelDescription *description)
 	InsertEpochs(model, description, version_id);
 	CatalogWriteEnd(&writer);
 	return number;
-}
-
-/* Removes the model with all its versions. */
-void
-ModelStoreDrop(const char *name)
-{
-	static const Oid types[] = {INT8OID};
-	CatalogWriter writer;
-	CatalogStatement delete;
-	ModelRow	model;
-	Datum		value;
-
-	if (!TakeModel(name, "moemlora_drop()", &model))
-		ModelRowMissing(name);
-	CatalogWriteBegin(&writer);
-	CatalogPrepare(&delete, "DELETE FROM moemlora.model WHERE id = $1", lengthof(types), types);
-	value = Int64GetDatum(model.id);
-	(void) CatalogExecute(&delete, &value, NULL);
-	CatalogWriteEnd(&writer);
 }

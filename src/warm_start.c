@@ -1,8 +1,8 @@
 /*
  * warm_start.c - option warm_start: the version that a training goes on from.
  *
- * The model's lock is held when it is read (ModelStoreBeginTraining), so it is
- * the current version until the new one is stored.
+ * The version that is current when the training begins: another one that is
+ * promoted meanwhile comes too late for it.
  */
 #include "postgres.h"
 

@@ -28,7 +28,7 @@ sub train
 
 my $endless = '{"epochs": 100000, "patience": 100000}';
 my $predict = q{SELECT moemlora_predict('m', 'place 1', '{"user_id": 7}')};
-my $busy = qr/ERROR:  55P03: model "m" is being trained or dropped by another session\n.*HINT/s;
+my $busy = qr/ERROR:  55P03: model "m" is being trained or changed by another session\n.*HINT/s;
 my $first = Moemlora::Session->new($node, user => 'alice');
 my $second = Moemlora::Session->new($node, user => 'alice');
 my $observer = Moemlora::Session->new($node);
