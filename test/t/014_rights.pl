@@ -13,8 +13,7 @@ use Test::More;
 
 my $node = new_server('rights', no_extension => 1);
 
-# quiet is a member of the owner's role without inheriting; grants have no SQL
-# function yet, so the test writes the rows.
+# quiet is a member of the owner's role without inheriting.
 sql(
 	$node, q{
 	CREATE ROLE landlord LOGIN;
@@ -24,6 +23,7 @@ sql(
 	CREATE ROLE quiet LOGIN NOINHERIT IN ROLE owner;
 	CREATE ROLE grantees;
 	CREATE ROLE grantee LOGIN IN ROLE grantees;
+	CREATE ROLE quiet_grantee LOGIN NOINHERIT IN ROLE grantees;
 	CREATE ROLE stranger LOGIN;
 	CREATE ROLE boss LOGIN SUPERUSER;
 	CREATE DATABASE house OWNER landlord;
@@ -41,9 +41,9 @@ sub train
 		'{"epochs": 1, "hidden": [4], "min_domain_rows": 10, "recipe": "paper"}')};
 }
 
-sql($node, train('m'), %db, user => 'owner');
+sql($node, train('m'), %db, user => 'owner') foreach 1, 2;
 sql($node, train('of another'), %db, user => 'landlord');
-sql($node, q{INSERT INTO moemlora.grant SELECT id, 'grantees' FROM moemlora.model WHERE name = 'm'}, %db);
+sql($node, q{SELECT moemlora_grant('m', 'grantees')}, %db, user => 'owner');
 
 # What a role may do: [query, what it answers, name]; each leaves things as they were.
 my @uses = (
@@ -53,12 +53,21 @@ my @uses = (
 	[ q{SELECT count(moemlora_score) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown s) AS x}, '500', 'score' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')}, '6', 'evaluate' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ]);
-my @changes = (
-	[ 'BEGIN; ' . train('m') . '; ROLLBACK', 't', 'train' ],
-	[ q{BEGIN; SELECT moemlora_drop('m'); ROLLBACK}, '', 'drop' ]);
+my @changes = map { [ "BEGIN; $_->[0]; ROLLBACK", $_->[1], $_->[2] ] } (
+	[ train('m'), 't', 'train' ],
+	[ q{SELECT moemlora_promote('m', 1)}, '', 'promote' ],
+	[ q{SELECT moemlora_promote('m', 2)}, '', 'promote what is current' ],
+	[ q{SELECT moemlora_rollback('m')}, '1', 'roll back' ],
+	[ q{SELECT moemlora_drop_version('m', 1)}, '', 'drop a version' ],
+	[ q{SELECT moemlora_prune('m', 0)}, '1', 'prune' ],
+	[ q{SELECT moemlora_rename('m', 'renamed')}, '', 'rename' ],
+	[ q{SELECT moemlora_grant('m', 'stranger')}, '', 'grant' ],
+	[ q{SELECT moemlora_grant('m', current_user)}, '', 'grant to oneself' ],
+	[ q{SELECT moemlora_revoke('m', 'grantees')}, '', 'revoke' ],
+	[ q{SELECT moemlora_owner_to('m', current_user)}, '', 'become the owner' ],
+	[ q{SELECT moemlora_drop('m')}, '', 'drop' ]);
 my $views = join ' UNION ALL ', map { "SELECT count(*) > 0 FROM moemlora.$_->[0] WHERE $_->[1] = 'm'" }
-  ([ 'models', 'name' ], [ 'versions', 'model' ], [ 'phases', 'model' ], [ 'epochs', 'model' ], [ 'domains', 'model' ]);
-my $any_version = q{SELECT count(*) FROM moemlora.versions WHERE model NOT IN ('m', 'of another')};
+  ([ 'models', 'name' ], map { [ $_, 'model' ] } qw(versions grants phases epochs domains));
 
 sub check_rights
 {
@@ -77,7 +86,7 @@ sub check_rights
 			refuses($node, $query, '42501', qr/permission denied for model "m"/, "$when$role may not $name", %db, user => $role);
 		}
 	}
-	is(sql($node, $views, %db, user => $role), join("\n", ($may_use ? 't' : 'f') x 5),
+	is(sql($node, $views, %db, user => $role), join("\n", ($may_use ? 't' : 'f') x 6),
 		"$when$role sees it in " . ($may_use ? 'all' : 'none') . ' of the views');
 	return;
 }
@@ -88,8 +97,15 @@ check_rights('member_of_member', 1, 1, '');
 check_rights('boss', 1, 1, '');
 check_rights('grantee', 1, 0, '');
 check_rights('quiet', 0, 0, '');
+check_rights('quiet_grantee', 0, 0, '');
 check_rights('stranger', 0, 0, '');
 check_rights('landlord', 0, 0, '');
+
+# A grant to everybody.
+sql($node, q{SELECT moemlora_grant('m', 'public')}, %db, user => 'member');
+check_rights($_, 1, 0, 'granted to public: ') foreach 'stranger', 'quiet', 'landlord';
+sql($node, q{SELECT moemlora_revoke('m', 'public')}, %db, user => 'member');
+check_rights('stranger', 0, 0, 'revoked from public: ');
 
 # Each role sees its own models only.
 is(sql($node, 'SELECT string_agg(name, \', \' ORDER BY name) FROM moemlora.models', %db, user => $_->[0]),
@@ -138,7 +154,7 @@ $lock->ask('SELECT pg_advisory_lock(1)');
 $grantee->send($loop);
 ok($lock->ask_until_true(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}),
 	'a loop waits');
-sql($node, q{DELETE FROM moemlora.grant}, %db);
+sql($node, q{SELECT moemlora_revoke('m', 'grantees')}, %db, user => 'owner');
 $lock->ask('SELECT pg_advisory_unlock(1)');
 $grantee->wait;
 like($grantee->errors, qr/ERROR:  42501/, 'a grant that is gone is gone in the middle of a loop');
@@ -153,6 +169,20 @@ foreach my $role ('owner', 'stranger')
 	refuses($node, $_, '42501', qr/permission denied for (?:table|sequence)/, "$role cannot: $_", %db, user => $role)
 	  foreach q{UPDATE moemlora.model SET owner = current_user}, q{DELETE FROM moemlora.version},
 	  q{INSERT INTO moemlora.grant SELECT 1, 'stranger'}, q{SELECT nextval('moemlora.model_id_seq')};
+}
+my $toast = sql($node, q{SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'moemlora.component'::regclass}, %db);
+
+sql($node, 'CREATE SCHEMA yard; GRANT ALL ON SCHEMA yard TO PUBLIC', %db);
+sql($node, 'ANALYZE moemlora.model, moemlora.version, moemlora.component, moemlora.domain', %db);
+foreach my $role ('owner', 'grantee', 'stranger')
+{
+	refuses($node, $_, '42501', qr/permission denied for (?:table|schema)|must be owner/, "$role cannot: $_", %db,
+		user => $role)
+	  foreach "SELECT count(*) FROM $toast", 'COPY moemlora.component TO STDOUT',
+	  'CREATE TABLE yard.probe (id bigint REFERENCES moemlora.version)',
+	  'CREATE INDEX ON moemlora.component (octet_length(data))';
+	is(sql($node, q{SELECT count(*) FROM pg_stats WHERE schemaname = 'moemlora'}, %db, user => $role), '0',
+		"$role sees no statistics of the tables");
 }
 is(sql($node, 'SELECT count(*) > 0 FROM moemlora.component', %db, user => 'landlord'), 't',
 	'the owner of the database can read them, for dumps');
@@ -179,13 +209,57 @@ my $leaked = $stranger->errors(q{
 is($leaked, '', 'the views leak nothing into a condition');
 $stranger->close;
 
-# The owner goes.
-sql($node, 'DROP OWNED BY owner; DROP ROLE owner', %db);
-sql($node, q{INSERT INTO moemlora.grant SELECT id, 'grantees' FROM moemlora.model WHERE name = 'm'}, %db);
+# Giving a model away: to a role that one can become, as with tables.
+sql($node, q{SELECT moemlora_grant('m', 'grantees')}, %db, user => 'owner');
+refuses($node, q{SELECT moemlora_owner_to('m', 'stranger')}, '42501', qr/role "stranger"/,
+	'an owner cannot give a model to a role that is not his', %db, user => 'owner');
+sql($node, q{SELECT moemlora_owner_to('m', 'member')}, %db, user => 'member');
+refuses($node, q{SELECT moemlora_rollback('m')}, '42501', qr/permission denied for model "m"/,
+	'after that the owner before has no right', %db, user => 'owner');
+sql($node, q{SELECT moemlora_owner_to('m', 'owner')}, %db, user => 'member');
+check_rights('owner', 1, 1, 'given back: ');
+check_rights('grantee', 1, 0, 'given back: ');
+
+# Roles and what they own: REASSIGN OWNED and DROP OWNED know nothing of models, and DROP ROLE is not held up by them.
+sql($node, 'REASSIGN OWNED BY owner TO stranger', %db);
+check_rights('owner', 1, 1, 'REASSIGN OWNED: ');
+check_rights('stranger', 0, 0, 'REASSIGN OWNED: ');
+sql($node, 'DROP OWNED BY owner, grantees', %db);
+check_rights('owner', 1, 1, 'DROP OWNED: ');
+check_rights('grantee', 1, 0, 'DROP OWNED: ');
+
+# A grantee goes.  Its right goes by the name, and can be taken back.
+sql($node, 'DROP ROLE grantees', %db);
+check_rights('grantee', 0, 0, 'without the role of the grant: ');
+is(sql($node, 'SELECT * FROM moemlora.grants', %db, user => 'owner'), 'm|grantees|f', 'the owner sees whom it was for');
+sql($node, 'CREATE ROLE grantees; GRANT grantees TO grantee', %db);
+check_rights('grantee', 1, 0, 'with a new role of that name: ');
+sql($node, 'ALTER ROLE grantees RENAME TO others', %db);
+check_rights('grantee', 0, 0, 'with the role renamed: ');
+sql($node, q{SELECT moemlora_revoke('m', 'grantees')}, %db, user => 'owner');
+sql($node, 'ALTER ROLE others RENAME TO grantees', %db);
+check_rights('grantee', 0, 0, 'after revoke: ');
+sql($node, q{SELECT moemlora_grant('m', 'grantees')}, %db, user => 'owner');
+
+# The owner goes, in a transaction that takes it back first.
+sql($node, 'BEGIN; DROP ROLE owner; ROLLBACK', %db);
+check_rights('owner', 1, 1, 'not dropped after all: ');
+sql($node, 'DROP ROLE owner', %db);
 check_rights('boss', 1, 1, 'without owner: ');
 check_rights('landlord', 1, 1, 'without owner: ');
 check_rights('grantee', 1, 0, 'without owner: ');
 check_rights('member', 0, 0, 'without owner: ');
 check_rights('stranger', 0, 0, 'without owner: ');
+refuses($node, q{SELECT moemlora_promote('m', 1)}, '42501', qr/"owner" no longer exists.*moemlora_owner_to/s,
+	'what a role without rights hears', %db, user => 'stranger');
+refuses($node, q{SELECT moemlora_owner_to('m', 'stranger')}, '42501', qr/role "stranger"/,
+	'the owner of the database gives it to roles of his own only', %db, user => 'landlord');
+sql($node, q{SELECT moemlora_owner_to('m', 'landlord')}, %db, user => 'landlord');
+check_rights('landlord', 1, 1, 'mended: ');
+check_rights('stranger', 0, 0, 'mended: ');
+sql($node, q{SELECT moemlora_owner_to('m', 'stranger')}, %db, user => 'boss');
+check_rights('stranger', 1, 1, 'given by a superuser: ');
+check_rights('landlord', 0, 0, 'given by a superuser: ');
+check_rights('grantee', 1, 0, 'given by a superuser: ');
 
 finish($node);
