@@ -70,8 +70,31 @@ foreach my $function (
 			RETURN NULL;
 		END \$\$});
 }
-set_trap('tables', "CREATE TABLE trap.$_ (id int); CREATE TEMP TABLE $_ (id int)")
-  foreach qw(model version component feature domain phase epoch);
+foreach my $operator ('<>', '>', '<')
+{
+	set_trap(
+		$operator, qq{
+		CREATE FUNCTION trap."compare $operator"(a integer, b integer) RETURNS boolean LANGUAGE plpgsql AS \$\$
+		BEGIN
+			RAISE WARNING 'trap: $operator as %', current_user;
+			RETURN a OPERATOR(pg_catalog.$operator) b;
+		END \$\$;
+		CREATE OPERATOR trap.$operator (LEFTARG = integer, RIGHTARG = integer, FUNCTION = trap."compare $operator")});
+}
+foreach my $function (
+	'array_append(integer[], integer) RETURNS integer[]', 'array_remove(integer[], integer) RETURNS integer[]',
+	'trim_array(integer[], integer) RETURNS integer[]', 'cardinality(integer[]) RETURNS integer',
+	'unnest(integer[]) RETURNS SETOF integer')
+{
+	set_trap(
+		$function, qq{
+		CREATE FUNCTION trap.$function LANGUAGE plpgsql AS \$\$
+		BEGIN
+			RAISE WARNING 'trap: $function as %', current_user;
+		END \$\$});
+}
+set_trap('tables', qq{CREATE TABLE trap."$_" (id int); CREATE TEMP TABLE "$_" (id int)})
+  foreach qw(model grant version component feature domain phase epoch);
 set_trap('types', "CREATE DOMAIN trap.$_ AS pg_catalog.$_; CREATE DOMAIN pg_temp.$_ AS pg_catalog.$_")
   foreach qw(text name);
 
@@ -92,10 +115,20 @@ foreach my $case (
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
 	[
 		'the views',
-		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.phases, moemlora.epochs,'
-		  . ' moemlora.domains, moemlora.progress',
+		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases,'
+		  . ' moemlora.epochs, moemlora.domains, moemlora.progress',
 		'0'
 	],
+	[ 'promote', q{SELECT moemlora_promote('m', 1)}, '' ],
+	[ 'rollback', q{SELECT moemlora_rollback('m')}, '2' ],
+	[ 'drop_version', q{SELECT moemlora_drop_version('m', 1)}, '' ],
+	[ 'train a third version', sprintf($train, 'm'), '3' ],
+	[ 'prune', q{SELECT moemlora_prune('m', 1)}, '1' ],
+	[ 'rename', q{SELECT moemlora_rename('m', 'renamed'), moemlora_rename('renamed', 'm')}, '|' ],
+	[ 'grant', q{SELECT moemlora_grant('m', 'postgres'), moemlora_grant('m', 'public')}, '|' ],
+	[ 'view grants', q{SELECT pg_catalog.string_agg(grantee, ' ') FROM moemlora.grants}, 'postgres public' ],
+	[ 'revoke', q{SELECT moemlora_revoke('m', 'public')}, '' ],
+	[ 'owner_to', q{SELECT moemlora_owner_to('m', 'mallory')}, '' ],
 	[ 'drop', q{SELECT moemlora_drop('n')}, '' ])
 {
 	my ($what, $query, $answer) = @$case;
@@ -111,7 +144,7 @@ is( sql(
 		SELECT count(*), bool_and(spec ?& ARRAY['source', 'label', 'domain', 'features', 'options', 'search_path'])
 		FROM moemlora.version
 	}),
-	'2|t', 'and what was stored is right');
+	'1|t', 'and what was stored is right');
 
 # What belongs to the source does run, as the caller.
 $mallory->ask(q{
