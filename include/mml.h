@@ -470,6 +470,9 @@ extern void mml_model_feature(const mml_model *model, int feature, mml_field_spe
 /* Ids of a categorical or multi feature, the two reserved ones included; 1 for the others. */
 extern uint32_t mml_model_feature_size(const mml_model *model, int feature);
 
+/* Mean and standard deviation that a numeric feature is standardised by; deviation 0: it did not vary. */
+extern void mml_model_feature_scale(const mml_model *model, int feature, double *mean, double *deviation);
+
 extern int	mml_model_phases(const mml_model *model);
 extern const mml_phase_summary *mml_model_phase(const mml_model *model, int run);
 
@@ -521,6 +524,17 @@ typedef struct mml_tensor_view
 
 extern bool mml_model_tensor(const mml_model *model, const char *name, mml_tensor_view *view);
 
+/* The tensors as they lie in memory and in stored bytes: those of all experts side by side, under one name. */
+typedef struct mml_tensor_facts
+{
+	char		name[MML_MAX_NAME + 49];
+	uint64_t	rows;
+	uint64_t	cols;
+} mml_tensor_facts;
+
+extern int	mml_model_tensors(const mml_model *model);
+extern void mml_model_get_tensor(const mml_model *model, int tensor, mml_tensor_facts *facts);
+
 /* ------------------------------------------------------------ stored bytes */
 
 /* Exact number of bytes that mml_model_save() will write. */
@@ -548,6 +562,27 @@ struct mml_reader
  * and every index are verified; anything wrong is MML_BAD_MODEL.
  */
 extern mml_status mml_model_load(mml_host *host, const mml_reader *reader, mml_model **model);
+
+/* The format that mml_model_save() writes. */
+extern int	mml_format_version(void);
+
+/* Reads n bytes at any place, or fails; `total` bytes can be had altogether. */
+typedef struct mml_glimpse
+{
+	void	   *self;
+	uint64_t	total;
+	mml_status	(*read) (void *self, uint64_t at, void *bytes, size_t n);
+} mml_glimpse;
+
+#define MML_DIGEST_BYTES 16
+
+/*
+ * What tells stored models apart without reading them: a digest of the heads
+ * of file and sections, and so of all lengths and checksums.  Against
+ * accidents, not against forgers.  MML_BAD_MODEL when the heads cannot be those
+ * of a model: mml_model_load() then fails too, and says why.
+ */
+extern mml_status mml_model_digest(const mml_glimpse *glimpse, unsigned char digest[MML_DIGEST_BYTES]);
 
 /* ----------------------------------------------------------------- scoring */
 

@@ -7,6 +7,10 @@
  * again whenever snapshot or role is another one; the model whenever the cache
  * has thrown models out; the columns whenever the row's type is another one.
  *
+ * A model that is a value is known by its digest.  To tell that of one in a
+ * toast table takes a look into the table: so within a Moment its pointer tells
+ * that it is the same as before.
+ *
  * What every row passes through is here, so that it can be inlined.
  */
 #ifndef MOEMLORA_MODEL_USE_H
@@ -22,7 +26,7 @@
 #include "moemlora.h"
 
 /* Models, or row types, that one call site may use in turn without looking anything up. */
-#define MAX_MODEL_USES 4
+#define MAX_MODEL_USES 64
 
 /*
  * What must be the same for a name to mean the same version, and a role to have the same rights.  A snapshot does
@@ -42,15 +46,23 @@ typedef struct Moment
 typedef struct ModelUse
 {
 	/* What it is for */
-	char	   *name;			/* NULL: free */
+	char	   *name;			/* of the model; NULL: it is a value */
 	Size		name_length;
 	Oid			type;			/* of the row; JSONBOID */
 	int32		typmod;
 
-	/* The model */
+	/* The model that is a value */
+	ModelKey	key;
+	bool		has_pointer;	/* of a value in a toast table, met in ModelUses.moment */
+	struct varatt_external pointer;
+	Datum		value;			/* of the present call */
+
+	/* The stored model */
 	bool		is_resolved;
 	Moment		moment;
 	ModelVersion version;
+
+	/* Either, decoded */
 	CachedModel *cached;		/* NULL: not fetched */
 	uint64		generation;		/* of the cache, then */
 
@@ -68,9 +80,11 @@ typedef struct ModelUse
 typedef struct ModelUses
 {
 	MemoryContext context;
-	ModelUse   *last;
+	ModelUse   *last;			/* NULL: there are none yet */
+	Moment		moment;			/* of the pointers that they have */
 	int			next_victim;
-	ModelUse	uses[MAX_MODEL_USES];
+	int			n_uses;
+	ModelUse   *uses[MAX_MODEL_USES];
 } ModelUses;
 
 /* Empties it; everything that it will hold lives in `context`. */
@@ -78,30 +92,50 @@ extern void ModelUsesInit(ModelUses *uses, MemoryContext context);
 
 /* The parts of the functions below that few rows need. */
 extern ModelUse *ModelUsesSearch(ModelUses *uses, const text *name, Oid type, int32 typmod);
+extern ModelUse *ModelUsesSearchValue(ModelUses *uses, Datum value, Oid type, int32 typmod);
 extern void ModelUseResolveAnew(ModelUse *use, Snapshot snapshot);
+extern void ModelUseFetch(ModelUse *use);
 extern void ModelUseBindColumns(ModelUse *use);
 
 /* Finds the features among the keys of jsonb. */
 extern void ModelUseBindJson(ModelUse *use);
 
+static inline Snapshot
+PresentSnapshot(void)
+{
+	if (!ActiveSnapshotSet())
+		elog(ERROR, "a moemlora function was called without a snapshot");
+	return GetActiveSnapshot();
+}
+
+static inline bool
+MomentIsNow(const Moment *moment, Snapshot snapshot)
+{
+	return moment->subtransaction == GetCurrentSubTransactionId() && moment->xmax == snapshot->xmax &&
+		moment->xcnt == snapshot->xcnt && moment->subxcnt == snapshot->subxcnt &&
+		moment->curcid == snapshot->curcid && moment->user == GetUserId();
+}
+
+/* ------------------------------------------------------------ models by name */
+
 static inline bool
 ModelUseIsNamed(const ModelUse *use, const text *name)
 {
-	return use->name_length == VARSIZE_ANY_EXHDR(name) &&
+	return use->name != NULL && use->name_length == VARSIZE_ANY_EXHDR(name) &&
 		memcmp(use->name, VARDATA_ANY(name), use->name_length) == 0;
 }
 
 static inline bool
 ModelUseIsFor(const ModelUse *use, const text *name, Oid type, int32 typmod)
 {
-	return use->name != NULL && use->type == type && use->typmod == typmod && ModelUseIsNamed(use, name);
+	return use->type == type && use->typmod == typmod && ModelUseIsNamed(use, name);
 }
 
 /* The one for this model and row type, perhaps taken from another. */
 static inline ModelUse *
 ModelUsesFind(ModelUses *uses, const text *name, Oid type, int32 typmod)
 {
-	if (likely(ModelUseIsFor(uses->last, name, type, typmod)))
+	if (likely(uses->last != NULL && ModelUseIsFor(uses->last, name, type, typmod)))
 		return uses->last;
 	return ModelUsesSearch(uses, name, type, typmod);
 }
@@ -110,29 +144,45 @@ ModelUsesFind(ModelUses *uses, const text *name, Oid type, int32 typmod)
 static inline void
 ModelUseResolve(ModelUse *use)
 {
-	const Moment *moment = &use->moment;
-	Snapshot	snapshot;
+	Snapshot	snapshot = PresentSnapshot();
 
-	if (!ActiveSnapshotSet())
-		elog(ERROR, "a moemlora function was called without a snapshot");
-	snapshot = GetActiveSnapshot();
-	if (unlikely(!use->is_resolved || moment->subtransaction != GetCurrentSubTransactionId() ||
-				 moment->xmax != snapshot->xmax || moment->xcnt != snapshot->xcnt ||
-				 moment->subxcnt != snapshot->subxcnt || moment->curcid != snapshot->curcid ||
-				 moment->user != GetUserId()))
+	if (unlikely(!use->is_resolved || !MomentIsNow(&use->moment, snapshot)))
 		ModelUseResolveAnew(use, snapshot);
 }
+
+/* ------------------------------------------------------------- models as values */
+
+/* Whether it is for a value that lies at this place of a toast table. */
+static inline bool
+ModelUseIsAt(const ModelUse *use, Datum value)
+{
+	return use->has_pointer && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)) &&
+		memcmp(&use->pointer, VARDATA_EXTERNAL(DatumGetPointer(value)), sizeof(use->pointer)) == 0;
+}
+
+/* The one for this value and row type, perhaps taken from another. The value must stay until the model is fetched. */
+static inline ModelUse *
+ModelUsesFindValue(ModelUses *uses, Datum value, Oid type, int32 typmod)
+{
+	ModelUse   *last = uses->last;
+
+	if (likely(last != NULL && last->type == type && last->typmod == typmod && ModelUseIsAt(last, value) &&
+			   MomentIsNow(&uses->moment, PresentSnapshot())))
+	{
+		last->value = value;
+		return last;
+	}
+	return ModelUsesSearchValue(uses, value, type, typmod);
+}
+
+/* ----------------------------------------------------------------- model and row */
 
 /* The decoded model; good until anything else may ask for a model. */
 static inline CachedModel *
 ModelUseModel(ModelUse *use)
 {
 	if (unlikely(use->cached == NULL || use->generation != ModelCacheGeneration()))
-	{
-		use->cached = NULL;
-		use->cached = ModelCacheGet(&use->version, GetActiveSnapshot());
-		use->generation = ModelCacheGeneration();
-	}
+		ModelUseFetch(use);
 	return use->cached;
 }
 

@@ -11,6 +11,7 @@
 #include "access/tupdesc.h"		/* for TupleDesc */
 #include "executor/tuptable.h"	/* for TupleTableSlot */
 #include "utils/jsonb.h"		/* for Jsonb */
+#include "utils/memutils.h"		/* for MaxAllocSize */
 #include "utils/snapshot.h"		/* for Snapshot */
 #include "utils/uuid.h"			/* for pg_uuid_t */
 
@@ -147,6 +148,14 @@ extern mml_split FactSplit(FactColumn *column, const Datum *values, const bool *
 /* A domain's canonical text; not zero-terminated, good until the next call. False: NULL. */
 extern bool FactDomain(FactColumn *column, const Datum *values, const bool *nulls, const char **text, size_t *length);
 
+/* arguments.c: arguments of SQL functions */
+
+/* A text that must not be NULL; `name` for the message. */
+extern char *ArgumentText(struct FunctionCallInfoBaseData *fcinfo, int argument, const char *name);
+
+/* A version's number; 0 for NULL, the current one. */
+extern int32 ArgumentVersion(struct FunctionCallInfoBaseData *fcinfo, int argument);
+
 /* near_miss.c: the name that was perhaps meant */
 
 typedef struct NearMiss
@@ -230,14 +239,36 @@ extern bool ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right
 /* The stored bytes of a version as a stream for mml_model_load(). Under `snapshot`. */
 extern mml_model *ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot);
 
+/* The same bytes as a value; raises when they are too many for one. */
+extern bytea *ModelStoreBytes(const ModelVersion *version, Snapshot snapshot);
+
+/* model_value.c: models as values */
+
+/* The most bytes that a value of PostgreSQL can have. */
+#define MODEL_VALUE_BYTES (MaxAllocSize - VARHDRSZ)
+
+/* What a model is known by in a session: the uuid of its version, or the digest of the value that it is. */
+typedef struct ModelKey
+{
+	uint8		bytes[MML_DIGEST_BYTES];
+	uint32		is_value;
+} ModelKey;
+
+/* Finds out what model a value is, of its first bytes and a few others; raises when it is none. */
+extern void ModelValueIdentify(Datum value, ModelKey *key);
+
+/* The value as a model in the memory of `host`; raises when it is none, or not one for this database. */
+extern mml_model *ModelValueLoad(mml_host *host, Datum value);
+
 /* model_store_lock.c: taking a model, see catalog.h */
 
 /*
- * Takes the model for a training, to the end of the transaction: raises at once
- * when another session trains, renames, gives away or drops it, and without the
- * right to train it or to make it.  Call before reading any row.
+ * Takes the model for a new version, to the end of the transaction: raises at
+ * once when another session trains, renames, gives away or drops it, and without
+ * the right to train it or to make it.  Call before reading anything;
+ * `function`, as "moemlora_train()", for messages.
  */
-extern void ModelStoreBeginTraining(const char *name);
+extern void ModelStoreBegin(const char *name, const char *function);
 
 /* model_store_write.c: creating, adding versions */
 
@@ -245,14 +276,14 @@ extern void ModelStoreBeginTraining(const char *name);
 typedef struct ModelDescription
 {
 	const char *name;
-	const char *source;
+	const char *source;			/* NULL: not known; so below */
 	const char *label;
 	const char *domain;
 	List	   *features;		/* of String nodes: names in order */
-	List	   *feature_types;	/* of C strings: SQL type names in the same order */
+	List	   *feature_types;	/* of C strings: SQL type names in the same order; NIL */
 	Jsonb	   *options;		/* as given */
 	const char *search_path;	/* at training */
-	double		seconds;
+	double		seconds;		/* NaN */
 	int64		rows_left_out;	/* NULL label or domain */
 	mml_epoch  *epochs;			/* rows of moemlora.epoch */
 	int			n_epochs;
@@ -299,10 +330,10 @@ extern List *WarmStartFeatures(const mml_model *model, const mml_field_spec *spe
 
 /* model_cache.c: decoded models of this session */
 
-/* A decoded model with its scorer; a pointer is good until the next ModelCacheGet(). */
+/* A decoded model with its scorer; a pointer is good until the next ModelCacheGet...(). */
 typedef struct CachedModel
 {
-	pg_uuid_t	uuid;
+	ModelKey	key;
 	mml_model  *model;
 	mml_scorer *scorer;			/* served mode; takes one row until ModelCacheWiden() */
 	mml_host   *host;			/* of the scorer, where its errors are */
@@ -311,6 +342,12 @@ typedef struct CachedModel
 } CachedModel;
 
 extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot);
+
+/* The same for a value and what ModelValueIdentify() said of it. */
+extern CachedModel *ModelCacheGetValue(const ModelKey *key, Datum value);
+
+/* Keeps the model in the cache until `context` is reset or deleted. */
+extern void ModelCacheHold(CachedModel *cached, MemoryContext context);
 
 /* The most rows that a scorer is made to take at once. */
 #define MODEL_BLOCK_ROWS 512

@@ -75,10 +75,10 @@ COMMENT ON COLUMN moemlora.version.model_id IS 'Model.';
 COMMENT ON COLUMN moemlora.version.number IS 'Number in the model, from 1.';
 COMMENT ON COLUMN moemlora.version.uuid IS 'Identity of the stored bytes, kept by dump and restore; sessions cache decoded models under it.';
 COMMENT ON COLUMN moemlora.version.bytes IS 'Size of the stored model in bytes, all parts.';
-COMMENT ON COLUMN moemlora.version.spec IS 'What the training was given: source, label, domain, features, options, search_path.';
+COMMENT ON COLUMN moemlora.version.spec IS 'What the training was given: source, label, domain, features, options, search_path; of an imported version the features alone.';
 COMMENT ON COLUMN moemlora.version.created IS 'When the version was stored.';
-COMMENT ON COLUMN moemlora.version.created_by IS 'Role that trained it.';
-COMMENT ON COLUMN moemlora.version.seconds IS 'Duration of the training in seconds, reading included.';
+COMMENT ON COLUMN moemlora.version.created_by IS 'Role that trained or imported it.';
+COMMENT ON COLUMN moemlora.version.seconds IS 'Duration of the training in seconds, reading included; NULL for an imported version.';
 COMMENT ON COLUMN moemlora.version.backbone IS 'Backbone network.';
 COMMENT ON COLUMN moemlora.version.method IS 'moe_mlora, mlora or backbone.';
 COMMENT ON COLUMN moemlora.version.recipe IS 'Recipe of method moe_mlora.';
@@ -340,10 +340,10 @@ COMMENT ON COLUMN moemlora.versions.valid_wauc IS 'AUC per domain of the served 
 COMMENT ON COLUMN moemlora.versions.valid_logloss IS 'Logloss of the served mode over all validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.versions.parameters IS 'Number of parameters.';
 COMMENT ON COLUMN moemlora.versions.bytes IS 'Size of the stored model in bytes.';
-COMMENT ON COLUMN moemlora.versions.seconds IS 'Duration of the training in seconds, reading included.';
+COMMENT ON COLUMN moemlora.versions.seconds IS 'Duration of the training in seconds, reading included; NULL for an imported version.';
 COMMENT ON COLUMN moemlora.versions.created IS 'When the version was stored.';
-COMMENT ON COLUMN moemlora.versions.created_by IS 'Role that trained it.';
-COMMENT ON COLUMN moemlora.versions.source IS 'Source of the rows, as given.';
+COMMENT ON COLUMN moemlora.versions.created_by IS 'Role that trained or imported it.';
+COMMENT ON COLUMN moemlora.versions.source IS 'Source of the rows, as given; NULL for an imported version, as label, domain and options are.';
 COMMENT ON COLUMN moemlora.versions.label IS 'Label column.';
 COMMENT ON COLUMN moemlora.versions.domain IS 'Domain column.';
 COMMENT ON COLUMN moemlora.versions.options IS 'Options, as given.';
@@ -544,6 +544,68 @@ COMMENT ON FUNCTION @extschema@.moemlora_score(text, text, record) IS
 $$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that reads ahead in its partition and scores blocks of 512 rows. Partition, order and frame do not change a score. NULL when an argument is NULL.
 Errors: as with moemlora_predict; those of a row up to 511 rows ahead come early.
 Example: SELECT item_id, moemlora_score('ctr', 'books', i) OVER () AS score FROM (SELECT 42 AS user_id, item_id, price FROM items) AS i;$$;
+
+-- The same with the model itself in place of its name. They read no table; only the labels of an enum and casts of other
+-- extensions' types to real[] are what the database says at the time.
+
+CREATE FUNCTION @extschema@.moemlora_predict(model bytea, domain text, features record) RETURNS real
+	AS 'MODULE_PATHNAME', 'moemlora_predict_value_record' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_predict(bytea, text, record) IS
+$$Probability, 0..1, that a row is positive, by a model that is a value, as moemlora_export() returns it: otherwise as with a model's name. A value is decoded once a session, not once a row. The result depends on the arguments alone, except that a feature of an enum type counts by its label: after ALTER TYPE ... RENAME VALUE rebuild an index that uses this function on one.
+Errors: data_corrupted (the value is no sound model), undefined_column (a feature is missing), datatype_mismatch (a feature of another kind).
+Example: SELECT i.id, moemlora_predict(m.model, i.shop, i) FROM items AS i JOIN models AS m USING (country);$$;
+
+CREATE FUNCTION @extschema@.moemlora_predict(model bytea, domain text, features jsonb) RETURNS real
+	AS 'MODULE_PATHNAME', 'moemlora_predict_value_jsonb' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_predict(bytea, text, jsonb) IS
+$$Probability, 0..1, that a row is positive, by a model that is a value. features: an object whose keys are the features; a key that is missing is NULL, other keys are ignored. NULL when an argument is NULL.
+Errors: data_corrupted (the value is no sound model), datatype_mismatch (a value of another kind), invalid_parameter_value (not an object).
+Example: SELECT moemlora_predict(model, 'books', jsonb_build_object('user_id', 42, 'item_id', 7)) FROM models WHERE country = 'fr';$$;
+
+CREATE FUNCTION @extschema@.moemlora_predict(model bytea, domain text, features text) RETURNS real
+	AS 'MODULE_PATHNAME', 'moemlora_predict_value_text' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_predict(bytea, text, text) IS
+$$The same as with jsonb, from JSON text: literals and untyped parameters come here.
+Errors: as with jsonb, and invalid_text_representation (no JSON).
+Example: SELECT moemlora_predict(model, 'books', '{"user_id": 42, "item_id": 7}') FROM models WHERE country = 'fr';$$;
+
+CREATE FUNCTION @extschema@.moemlora_score(model bytea, domain text, features record) RETURNS real
+	AS 'MODULE_PATHNAME', 'moemlora_score_value' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.moemlora_score(bytea, text, record) IS
+$$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. A block of rows ends where the model changes: order the rows by model, as PARTITION BY does.
+Errors: as with moemlora_predict; those of a row up to 511 rows ahead come early.
+Example: SELECT i.id, moemlora_score(m.model, i.shop, i) OVER (PARTITION BY country) FROM items AS i JOIN models AS m USING (country);$$;
+
+------------------------------------------------------------------------------
+-- Models as values.
+
+CREATE FUNCTION @extschema@.moemlora_export(model text, version integer DEFAULT NULL) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION @extschema@.moemlora_export(text, integer) IS
+$$A version of a model (NULL: the current one) as a value: the bytes that are stored, the same on every machine. Needs the right to use the model. The format is documented in trainer/serialize.c.
+Errors: undefined_object (no such model or version), insufficient_privilege, program_limit_exceeded (more than 1 GB).
+Example: CREATE TABLE kept AS SELECT now() AS at, moemlora_export('ctr') AS model;$$;
+
+CREATE FUNCTION @extschema@.moemlora_import(model text, bytes bytea) RETURNS integer
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000;
+COMMENT ON FUNCTION @extschema@.moemlora_import(text, bytea) IS
+$$Stores a value of moemlora_export() as a new version of a model, which becomes current; creates the model, owned by the caller, if there is none. Returns the version's number. Source, label, durations and epochs are not part of the value and are NULL or missing in the views. The value is verified as a whole; an error stores nothing.
+Errors: data_corrupted (no model, another format, cut off, damaged), character_not_in_repertoire (names from a database of another encoding), insufficient_privilege (the model of another role), lock_not_available (it is being trained).
+Example: SELECT moemlora_import('ctr', model) FROM kept ORDER BY at DESC LIMIT 1;$$;
+
+CREATE FUNCTION @extschema@.moemlora_inspect(model bytea) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'moemlora_inspect_value' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 10000;
+COMMENT ON FUNCTION @extschema@.moemlora_inspect(bytea) IS
+$$What a model that is a value is: backbone, method, recipe, served, experts, parameters, train_rows, valid_rows, valid_auc, valid_wauc, valid_logloss, bytes, format_version; options (as moemlora_train() takes them, without those of columns); features (name, kind, size, hash, buckets, transform, projection, standardize, mean, std); domains (rows, positives, valid_rows, experts, AUCs); phases (the training); tensors (name, rows, cols, bytes; experts side by side). What is not defined is null. NULL when the argument is.
+Errors: data_corrupted (the value is no sound model), character_not_in_repertoire (names from a database of another encoding).
+Example: SELECT country, moemlora_inspect(model) ->> 'valid_auc' FROM models;$$;
+
+CREATE FUNCTION @extschema@.moemlora_inspect(model text, version integer DEFAULT NULL) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 10000;
+COMMENT ON FUNCTION @extschema@.moemlora_inspect(text, integer) IS
+$$The same for a version of a stored model (NULL: the current one).
+Errors: undefined_object (no such model or version), insufficient_privilege.
+Example: SELECT jsonb_pretty(moemlora_inspect('ctr') - 'tensors');$$;
 
 ------------------------------------------------------------------------------
 -- Comparing.

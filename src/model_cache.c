@@ -1,15 +1,17 @@
 /*
  * model_cache.c - decoded models of this session.
  *
- * A model is known by the uuid of its version, and the bytes of a version never
- * change: nothing here ever needs to be invalidated.  Each model lives in a
+ * A stored model is known by the uuid of its version, and the bytes of a version
+ * never change; a model that came as a value by a digest of its lengths and
+ * checksums: nothing here ever needs to be invalidated.  Each model lives in a
  * memory context of its own under "moemlora model cache".  When all models
  * together, with the towers that their scorers have folded, take more than
  * moemlora.cache_size, the least recently used ones leave; the one asked for
- * stays.
+ * stays, and those that somebody holds.
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -22,12 +24,30 @@
 /* What the hash table holds. */
 typedef struct CacheEntry
 {
-	pg_uuid_t	uuid;			/* must be first: the key */
+	ModelKey	key;			/* must be first */
 	dlist_node	node;			/* in Cache.by_use */
 	CachedModel *model;
 	MemoryContext context;		/* all of the model's memory */
 	uint64		bytes;			/* when it was last looked at */
+	int			n_holds;		/* while there are any it stays */
 } CacheEntry;
+
+/* What is asked for, and where its bytes are. */
+typedef struct Wanted
+{
+	ModelKey	key;
+	uint64		bytes;
+	const ModelVersion *version;	/* NULL: it is a value */
+	Snapshot	snapshot;
+	Datum		value;
+} Wanted;
+
+/* One hold, in the context that ends it. */
+typedef struct Hold
+{
+	MemoryContextCallback callback;
+	CacheEntry *entry;
+} Hold;
 
 static struct
 {
@@ -45,7 +65,7 @@ ModelCacheInit(void)
 
 	Cache.context = AllocSetContextCreate(TopMemoryContext, "moemlora model cache", ALLOCSET_DEFAULT_SIZES);
 	memset(&control, 0, sizeof(control));
-	control.keysize = sizeof(pg_uuid_t);
+	control.keysize = sizeof(ModelKey);
 	control.entrysize = sizeof(CacheEntry);
 	control.hcxt = Cache.context;
 	Cache.entries = hash_create("moemlora models", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -73,13 +93,29 @@ RecountAll(void)
 static void
 Evict(CacheEntry *entry)
 {
-	pg_uuid_t	uuid = entry->uuid;
+	ModelKey	key = entry->key;
 
 	Cache.generation++;
 	Cache.bytes -= entry->bytes;
 	dlist_delete(&entry->node);
 	MemoryContextDelete(entry->context);
-	hash_search(Cache.entries, &uuid, HASH_REMOVE, NULL);
+	hash_search(Cache.entries, &key, HASH_REMOVE, NULL);
+}
+
+/* The least recently used one that may leave, or NULL. */
+static CacheEntry *
+FindVictim(const CacheEntry *keep)
+{
+	dlist_iter	iter;
+
+	dlist_reverse_foreach(iter, &Cache.by_use)
+	{
+		CacheEntry *entry = dlist_container(CacheEntry, node, iter.cur);
+
+		if (entry != keep && entry->n_holds == 0)
+			return entry;
+	}
+	return NULL;
 }
 
 /* Evicts until so many bytes more would fit; `keep` stays (NULL: nothing need stay). */
@@ -87,15 +123,10 @@ static void
 MakeRoom(uint64 bytes, const CacheEntry *keep)
 {
 	uint64		limit = (uint64) GucCacheSizeKb * KB;
+	CacheEntry *victim;
 
-	while (!dlist_is_empty(&Cache.by_use) && (bytes > limit || Cache.bytes > limit - bytes))
-	{
-		CacheEntry *oldest = dlist_tail_element(CacheEntry, node, &Cache.by_use);
-
-		if (oldest == keep)
-			break;
-		Evict(oldest);
-	}
+	while ((bytes > limit || Cache.bytes > limit - bytes) && (victim = FindVictim(keep)) != NULL)
+		Evict(victim);
 }
 
 /* What the model itself leaves of the cache. */
@@ -134,14 +165,16 @@ SetScorer(CachedModel *cached, MemoryContext parent, size_t capacity)
 	cached->scorer = scorer;
 }
 
-/* Decodes a version in the given context. */
+/* Decodes a model in the given context. */
 static CachedModel *
-LoadModel(const ModelVersion *version, Snapshot snapshot, MemoryContext context)
+LoadModel(const Wanted *wanted, MemoryContext context)
 {
 	CachedModel *cached = MemoryContextAllocZero(context, sizeof(CachedModel));
+	mml_host   *host = BridgeCreateHost(context, 0);
 
-	cached->uuid = version->uuid;
-	cached->model = ModelStoreLoad(BridgeCreateHost(context, 0), version, snapshot);
+	cached->key = wanted->key;
+	cached->model = wanted->version == NULL ? ModelValueLoad(host, wanted->value) :
+		ModelStoreLoad(host, wanted->version, wanted->snapshot);
 	SetScorer(cached, context, 1);
 	return cached;
 }
@@ -151,25 +184,25 @@ LoadModel(const ModelVersion *version, Snapshot snapshot, MemoryContext context)
  * half-way leaves nothing behind.
  */
 static CacheEntry *
-AddEntry(const ModelVersion *version, Snapshot snapshot)
+AddEntry(const Wanted *wanted)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "moemlora model", ALLOCSET_DEFAULT_SIZES);
-	CachedModel *cached = LoadModel(version, snapshot, context);
-	CacheEntry *entry = hash_search(Cache.entries, &version->uuid, HASH_ENTER, NULL);
+	CachedModel *cached = LoadModel(wanted, context);
+	CacheEntry *entry = hash_search(Cache.entries, &wanted->key, HASH_ENTER, NULL);
 
 	MemoryContextSetParent(context, Cache.context);
 	entry->model = cached;
 	entry->context = context;
 	entry->bytes = 0;
+	entry->n_holds = 0;
 	dlist_push_head(&Cache.by_use, &entry->node);
 	return entry;
 }
 
-/* The decoded model of a version; good until the next call. */
-CachedModel *
-ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
+static CachedModel *
+Get(const Wanted *wanted)
 {
-	CacheEntry *entry = hash_search(Cache.entries, &version->uuid, HASH_FIND, NULL);
+	CacheEntry *entry = hash_search(Cache.entries, &wanted->key, HASH_FIND, NULL);
 
 	if (entry != NULL)
 	{
@@ -179,12 +212,50 @@ ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
 	else
 	{
 		RecountAll();
-		MakeRoom(version->bytes, NULL);
-		entry = AddEntry(version, snapshot);
+		MakeRoom(wanted->bytes, NULL);
+		entry = AddEntry(wanted);
 		Recount(entry);
 	}
 	MakeRoom(0, entry);
 	return entry->model;
+}
+
+/* The decoded model of a version; good until the next call. */
+CachedModel *
+ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
+{
+	Wanted		wanted = {.bytes = version->bytes, .version = version, .snapshot = snapshot};
+
+	memcpy(wanted.key.bytes, version->uuid.data, sizeof(wanted.key.bytes));
+	return Get(&wanted);
+}
+
+/* The decoded model that a value is; good until the next call. */
+CachedModel *
+ModelCacheGetValue(const ModelKey *key, Datum value)
+{
+	Wanted		wanted = {.key = *key, .bytes = toast_raw_datum_size(value), .value = value};
+
+	return Get(&wanted);
+}
+
+static void
+EndHold(void *hold)
+{
+	((Hold *) hold)->entry->n_holds--;
+}
+
+/* Keeps the model in the cache until `context` is reset or deleted. */
+void
+ModelCacheHold(CachedModel *cached, MemoryContext context)
+{
+	Hold	   *hold = MemoryContextAlloc(context, sizeof(Hold));
+
+	hold->entry = hash_search(Cache.entries, &cached->key, HASH_FIND, NULL);
+	hold->callback.func = EndHold;
+	hold->callback.arg = hold;
+	MemoryContextRegisterResetCallback(context, &hold->callback);
+	hold->entry->n_holds++;
 }
 
 /* The buffers of a block may take an eighth of the room beside the model. */
@@ -196,7 +267,7 @@ ModelCacheWiden(CachedModel *cached)
 
 	if (cached->is_wide)
 		return;
-	entry = hash_search(Cache.entries, &cached->uuid, HASH_FIND, NULL);
+	entry = hash_search(Cache.entries, &cached->key, HASH_FIND, NULL);
 	n_rows = RoomBeside(cached->model) / 8 / mml_scorer_row_bytes(cached->scorer);
 	SetScorer(cached, entry->context, Max(LEAST_BLOCK_ROWS, Min(n_rows, MODEL_BLOCK_ROWS)));
 	cached->is_wide = true;

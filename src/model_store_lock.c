@@ -141,14 +141,14 @@ End(const char *name, ModelRow *model)
 	return is_there;
 }
 
-/* Call before reading any row. */
+/* Call before reading anything. */
 void
-ModelStoreBeginTraining(const char *name)
+ModelStoreBegin(const char *name, const char *function)
 {
 	ModelRow	model;
 
 	CheckName(name);
-	(void) Begin(name, "moemlora_train()", &model);
+	(void) Begin(name, function, &model);
 	LockForTraining(name);
 	/* A change beside it would make such a transaction fail at its end. */
 	if (IsolationUsesXactSnapshot())

@@ -12,12 +12,12 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "port/pg_crc32c.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+#include "byte_source.h"
 #include "catalog.h"
 #include "compat.h"
 
@@ -33,13 +33,12 @@ typedef struct PartStream
 	int32		next_part;
 
 	/* The part being read */
-	Datum		stored;
-	Size		size;
-	Size		fetched;		/* of its bytes; = size: it is verified */
+	ByteSource	part;
+	Size		fetched;		/* of its bytes; = its size: it is verified */
 	pg_crc32c	crc;			/* of those */
 	int64		stored_crc;
-	bytea	   *slice;			/* the last bytes fetched; NULL: none */
-	Size		offset;			/* in it */
+	const char *bytes;			/* the last ones fetched, and not used yet */
+	Size		n_bytes;
 } PartStream;
 
 bool
@@ -173,12 +172,12 @@ OpenPart(PartStream *stream)
 {
 	HeapTuple	row = CatalogScanNext(&stream->scan);
 
+	ByteSourceClose(&stream->part);
 	if (row == NULL || DatumGetInt32(CatalogScanValue(&stream->scan, row, Anum_component_part)) != stream->next_part)
 		PartsDamaged(stream, "is missing");
-	stream->stored = CatalogScanValue(&stream->scan, row, Anum_component_data);
+	ByteSourceOpen(&stream->part, CatalogScanValue(&stream->scan, row, Anum_component_data));
 	stream->stored_crc = DatumGetInt64(CatalogScanValue(&stream->scan, row, Anum_component_crc));
-	stream->size = toast_raw_datum_size(stream->stored) - VARHDRSZ;
-	if (stream->size == 0 || stream->size > CATALOG_PART_BYTES || stream->size > stream->left)
+	if (stream->part.size == 0 || stream->part.size > CATALOG_PART_BYTES || stream->part.size > stream->left)
 		PartsDamaged(stream, "has a wrong size");
 	stream->fetched = 0;
 	INIT_CRC32C(stream->crc);
@@ -194,39 +193,14 @@ ClosePart(PartStream *stream)
 	stream->next_part++;
 }
 
-/* Whether bytes can be had from the middle without those before them. */
-static bool
-IsSliceable(Datum stored)
-{
-	struct varatt_external pointer;
-
-	if (!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(stored)))
-		return false;
-	VARATT_EXTERNAL_GET_POINTER(pointer, DatumGetPointer(stored));
-	/* the server's macro for this compares numbers with and without sign */
-	return VARATT_EXTERNAL_GET_EXTSIZE(pointer) >= (Size) pointer.va_rawsize - VARHDRSZ;
-}
-
-/*
- * Fetches the next bytes of the part: few enough to stay in the processor's
- * cache until they are copied, where the part is stored as it should be.
- */
+/* Fetches the next bytes of the part: few enough to stay in the processor's cache until they are copied. */
 static void
 FetchSlice(PartStream *stream)
 {
-	Size		n = stream->size - stream->fetched;
-
-	if (stream->slice != NULL)
-		pfree(stream->slice);
-	stream->slice = NULL;
-	if (IsSliceable(stream->stored))
-		stream->slice = DatumGetByteaPSlice(stream->stored, stream->fetched, Min(n, SLICE_BYTES));
-	else
-		stream->slice = DatumGetByteaPCopy(stream->stored);
-	stream->offset = 0;
-	COMP_CRC32C(stream->crc, VARDATA(stream->slice), VARSIZE(stream->slice) - VARHDRSZ);
-	stream->fetched += VARSIZE(stream->slice) - VARHDRSZ;
-	if (stream->fetched == stream->size)
+	stream->bytes = ByteSourceLook(&stream->part, stream->fetched, SLICE_BYTES, &stream->n_bytes);
+	COMP_CRC32C(stream->crc, stream->bytes, stream->n_bytes);
+	stream->fetched += stream->n_bytes;
+	if (stream->fetched == stream->part.size)
 		ClosePart(stream);
 }
 
@@ -243,15 +217,16 @@ ReadParts(void *self, void *bytes, size_t n)
 	{
 		size_t		piece;
 
-		if (stream->slice == NULL || stream->offset == VARSIZE(stream->slice) - VARHDRSZ)
+		if (stream->n_bytes == 0)
 		{
-			if (stream->fetched == stream->size)
+			if (stream->fetched == stream->part.size)
 				OpenPart(stream);
 			FetchSlice(stream);
 		}
-		piece = Min(n, VARSIZE(stream->slice) - VARHDRSZ - stream->offset);
-		memcpy(target, VARDATA(stream->slice) + stream->offset, piece);
-		stream->offset += piece;
+		piece = Min(n, stream->n_bytes);
+		memcpy(target, stream->bytes, piece);
+		stream->bytes += piece;
+		stream->n_bytes -= piece;
 		stream->left -= piece;
 		target += piece;
 		n -= piece;
@@ -263,7 +238,7 @@ ReadParts(void *self, void *bytes, size_t n)
 static void
 VerifyRest(PartStream *stream)
 {
-	while (stream->fetched < stream->size)
+	while (stream->fetched < stream->part.size)
 		FetchSlice(stream);
 }
 
@@ -277,20 +252,41 @@ AddModelToDetail(mml_host *host, const ModelVersion *version, Snapshot snapshot)
 			 length == 0 ? "" : " ", NameOfModel(version->model_id, snapshot), version->number);
 }
 
+static void
+OpenParts(PartStream *stream, const ModelVersion *version, Snapshot snapshot)
+{
+	ScanKeyData keys[3];
+
+	memset(stream, 0, sizeof(*stream));
+	stream->version = version;
+	stream->snapshot = snapshot;
+	stream->left = version->bytes;
+	CatalogKeyInteger(&keys[0], Anum_component_version_id, version->version_id);
+	CatalogKeyText(&keys[1], Anum_component_kind, "model");
+	CatalogKeyText(&keys[2], Anum_component_name, "");
+	CatalogScanBegin(&stream->scan, "component", "component_pkey", snapshot, 3, keys);
+}
+
+/* All bytes are read: there must be no more of them. */
+static void
+CloseParts(PartStream *stream)
+{
+	if (stream->left > 0 || CatalogScanNext(&stream->scan) != NULL)
+		PartsDamaged(stream, "does not belong to it");
+	CatalogScanEnd(&stream->scan);
+	ByteSourceClose(&stream->part);
+}
+
 /* The stored bytes of a version as a model in the memory of `host`. */
 mml_model *
 ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot)
 {
-	PartStream	stream = {.version = version, .snapshot = snapshot, .left = version->bytes};
+	PartStream	stream;
 	mml_reader	reader = {.self = &stream, .total = version->bytes, .read = ReadParts};
-	ScanKeyData keys[3];
 	mml_model  *model = NULL;
 	mml_status	status;
 
-	CatalogKeyInteger(&keys[0], Anum_component_version_id, version->version_id);
-	CatalogKeyText(&keys[1], Anum_component_kind, "model");
-	CatalogKeyText(&keys[2], Anum_component_name, "");
-	CatalogScanBegin(&stream.scan, "component", "component_pkey", snapshot, 3, keys);
+	OpenParts(&stream, version, snapshot);
 	status = mml_model_load(host, &reader, &model);
 	if (status != MML_OK)
 	{
@@ -298,10 +294,29 @@ ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot)
 		AddModelToDetail(host, version, snapshot);
 	}
 	BridgeCheck(host, status);
-	if (stream.left > 0 || CatalogScanNext(&stream.scan) != NULL)
-		PartsDamaged(&stream, "does not belong to it");
-	CatalogScanEnd(&stream.scan);
-	if (stream.slice != NULL)
-		pfree(stream.slice);
+	CloseParts(&stream);
 	return model;
+}
+
+/* Nothing is taken before it is known that they fit. */
+bytea *
+ModelStoreBytes(const ModelVersion *version, Snapshot snapshot)
+{
+	PartStream	stream;
+	bytea	   *bytes;
+
+	if (version->bytes > MODEL_VALUE_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("model \"%s\", version %d, is too large for a value",
+							   NameOfModel(version->model_id, snapshot), version->number),
+						errdetail("It has " UINT64_FORMAT " bytes; a value has at most %zu.", version->bytes,
+								  MODEL_VALUE_BYTES),
+						errhint("Carry it over with pg_dump, or train a smaller one: with a lower embedding_dim, "
+								"a higher min_count, or \"hash\" in columns.")));
+	bytes = palloc(VARHDRSZ + version->bytes);
+	SET_VARSIZE(bytes, VARHDRSZ + version->bytes);
+	OpenParts(&stream, version, snapshot);
+	(void) ReadParts(&stream, VARDATA(bytes), version->bytes);
+	CloseParts(&stream);
+	return bytes;
 }

@@ -395,7 +395,7 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 			  "served, n_features, n_domains, n_experts, train_rows, valid_rows, rows_left_out, valid_auc, valid_wauc, "
 			  "valid_logloss, parameters) "
 			  "VALUES ($1, $2, $3, jsonb_build_object('source', $4, 'label', $5, 'domain', $6, 'features', $7, "
-			  "'options', $8, 'search_path', $9), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
+			  "'search_path', $9) || CASE WHEN $8 IS NULL THEN '{}' ELSE jsonb_build_object('options', $8) END, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
 			  "$24, $25) RETURNING id", lengthof(types), types);
 	AddInteger(&row, model_id);
 	AddNumber(&row, number);
@@ -426,7 +426,7 @@ CreateModel(const char *name, const char *owner)
 	if (CatalogExecute(&insert, values, NULL) != 1)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("model \"%s\" was created by another session", name),
-						errhint("Train again to add a version to it, if you may.")));
+						errhint("Try again to add a version to it, if you may.")));
 	return CatalogReturned();
 }
 

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "utils/memutils.h"
 
 #include "model_use.h"
@@ -13,13 +14,8 @@
 void
 ModelUsesInit(ModelUses *uses, MemoryContext context)
 {
-	int			i;
-
 	memset(uses, 0, sizeof(*uses));
 	uses->context = context;
-	for (i = 0; i < MAX_MODEL_USES; i++)
-		uses->uses[i].context = AllocSetContextCreate(context, "moemlora columns", ALLOCSET_SMALL_SIZES);
-	uses->last = &uses->uses[0];
 }
 
 /* Forgets the columns. */
@@ -30,32 +26,61 @@ Unbind(ModelUse *use)
 	MemoryContextReset(use->context);
 }
 
+/* A use of nothing: a new one, or one that was for something else. */
+static ModelUse *
+TakeUse(ModelUses *uses)
+{
+	ModelUse   *use;
+	MemoryContext context;
+
+	if (uses->n_uses < MAX_MODEL_USES)
+	{
+		use = MemoryContextAllocZero(uses->context, sizeof(ModelUse));
+		use->context = AllocSetContextCreate(uses->context, "moemlora columns", ALLOCSET_SMALL_SIZES);
+		return uses->uses[uses->n_uses++] = use;
+	}
+	use = uses->uses[uses->next_victim];
+	uses->next_victim = (uses->next_victim + 1) % MAX_MODEL_USES;
+	Unbind(use);
+	if (use->name != NULL)
+		pfree(use->name);
+	context = use->context;
+	memset(use, 0, sizeof(*use));
+	use->context = context;
+	return use;
+}
+
 ModelUse *
 ModelUsesSearch(ModelUses *uses, const text *name, Oid type, int32 typmod)
 {
 	ModelUse   *use;
 	int			i;
 
-	for (i = 0; i < MAX_MODEL_USES; i++)
+	for (i = 0; i < uses->n_uses; i++)
 	{
-		if (ModelUseIsFor(&uses->uses[i], name, type, typmod))
-			return uses->last = &uses->uses[i];
+		if (ModelUseIsFor(uses->uses[i], name, type, typmod))
+			return uses->last = uses->uses[i];
 	}
-	use = &uses->uses[uses->next_victim];
-	uses->next_victim = (uses->next_victim + 1) % MAX_MODEL_USES;
-	Unbind(use);
-	if (use->name != NULL)
-		pfree(use->name);
-	use->name = NULL;
-	use->is_resolved = false;
-	use->cached = NULL;
-	use->name_length = VARSIZE_ANY_EXHDR(name);
+	use = TakeUse(uses);
+	uses->last = use;
 	use->type = type;
 	use->typmod = typmod;
+	use->name_length = VARSIZE_ANY_EXHDR(name);
 	use->name = MemoryContextAlloc(uses->context, use->name_length + 1);
 	memcpy(use->name, VARDATA_ANY(name), use->name_length);
 	use->name[use->name_length] = '\0';
-	return uses->last = use;
+	return use;
+}
+
+static void
+MomentSet(Moment *moment, Snapshot snapshot)
+{
+	moment->subtransaction = GetCurrentSubTransactionId();
+	moment->xmax = snapshot->xmax;
+	moment->xcnt = snapshot->xcnt;
+	moment->subxcnt = snapshot->subxcnt;
+	moment->curcid = snapshot->curcid;
+	moment->user = GetUserId();
 }
 
 void
@@ -71,13 +96,104 @@ ModelUseResolveAnew(ModelUse *use, Snapshot snapshot)
 		use->cached = NULL;
 	}
 	use->version = version;
-	use->moment.subtransaction = GetCurrentSubTransactionId();
-	use->moment.xmax = snapshot->xmax;
-	use->moment.xcnt = snapshot->xcnt;
-	use->moment.subxcnt = snapshot->subxcnt;
-	use->moment.curcid = snapshot->curcid;
-	use->moment.user = GetUserId();
+	MomentSet(&use->moment, snapshot);
 	use->is_resolved = true;
+}
+
+/* ------------------------------------------------------------- models as values */
+
+/* Pointers into toast tables are good for one moment: later the same one may mean another value. */
+static void
+ForgetPointers(ModelUses *uses)
+{
+	Snapshot	snapshot = PresentSnapshot();
+	int			i;
+
+	if (MomentIsNow(&uses->moment, snapshot))
+		return;
+	for (i = 0; i < uses->n_uses; i++)
+		uses->uses[i]->has_pointer = false;
+	MomentSet(&uses->moment, snapshot);
+}
+
+static ModelUse *
+FindByPointer(const ModelUses *uses, Datum value, Oid type, int32 typmod)
+{
+	int			i;
+
+	for (i = 0; i < uses->n_uses; i++)
+	{
+		ModelUse   *use = uses->uses[i];
+
+		if (use->type == type && use->typmod == typmod && ModelUseIsAt(use, value))
+			return use;
+	}
+	return NULL;
+}
+
+static ModelUse *
+FindByKey(const ModelUses *uses, const ModelKey *key, Oid type, int32 typmod)
+{
+	int			i;
+
+	for (i = 0; i < uses->n_uses; i++)
+	{
+		ModelUse   *use = uses->uses[i];
+
+		if (use->type == type && use->typmod == typmod && use->name == NULL &&
+			memcmp(&use->key, key, sizeof(*key)) == 0)
+			return use;
+	}
+	return NULL;
+}
+
+/* The one for the model that the value is. */
+static ModelUse *
+FindByContent(ModelUses *uses, Datum value, Oid type, int32 typmod)
+{
+	ModelKey	key;
+	ModelUse   *use;
+
+	ModelValueIdentify(value, &key);
+	use = FindByKey(uses, &key, type, typmod);
+	if (use == NULL)
+	{
+		use = TakeUse(uses);
+		use->type = type;
+		use->typmod = typmod;
+		use->key = key;
+	}
+	use->has_pointer = VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+	if (use->has_pointer)
+		VARATT_EXTERNAL_GET_POINTER(use->pointer, DatumGetPointer(value));
+	return use;
+}
+
+ModelUse *
+ModelUsesSearchValue(ModelUses *uses, Datum value, Oid type, int32 typmod)
+{
+	ModelUse   *use = NULL;
+
+	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+	{
+		ForgetPointers(uses);
+		use = FindByPointer(uses, value, type, typmod);
+	}
+	if (use == NULL)
+		use = FindByContent(uses, value, type, typmod);
+	use->value = value;
+	return uses->last = use;
+}
+
+/* ----------------------------------------------------------------- model and row */
+
+void
+ModelUseFetch(ModelUse *use)
+{
+	use->cached = NULL;
+	use->cached = use->name == NULL ? ModelCacheGetValue(&use->key, use->value) :
+		ModelCacheGet(&use->version, GetActiveSnapshot());
+	use->generation = ModelCacheGeneration();
 }
 
 /*

@@ -500,27 +500,6 @@ LoadModel(EvaluateJob *job, const char *name, int32 version)
 	}
 }
 
-/* The first four arguments must be there. */
-static char *
-TextArgument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be NULL", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(argument));
-}
-
-static int32
-VersionArgument(FunctionCallInfo fcinfo)
-{
-	int32		version = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
-
-	if (!PG_ARGISNULL(4) && version < 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("version must be at least 1, not %d", version)));
-	return version;
-}
-
 /* moemlora_evaluate(model, source, label, domain, version) */
 Datum
 moemlora_evaluate(PG_FUNCTION_ARGS)
@@ -535,11 +514,11 @@ moemlora_evaluate(PG_FUNCTION_ARGS)
 	job->context = context;
 	job->row_context = AllocSetContextCreate(context, "moemlora evaluate row", ALLOCSET_DEFAULT_SIZES);
 	ResultRowsBegin(fcinfo, &result);
-	query = RowSourceQuery(TextArgument(fcinfo, 1, "source"));
-	job->label_name = TextArgument(fcinfo, 2, "label");
-	job->domain_name = TextArgument(fcinfo, 3, "domain");
+	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
+	job->label_name = ArgumentText(fcinfo, 2, "label");
+	job->domain_name = ArgumentText(fcinfo, 3, "domain");
 	InitDomains(job);
-	LoadModel(job, TextArgument(fcinfo, 0, "model"), VersionArgument(fcinfo));
+	LoadModel(job, ArgumentText(fcinfo, 0, "model"), ArgumentVersion(fcinfo, 4));
 	RowSourceRun(query, &sink);
 	ScoreBlock(job);
 	if (job->n_left_out > 0)

@@ -14,6 +14,15 @@
 PG_FUNCTION_INFO_V1(moemlora_predict_record);
 PG_FUNCTION_INFO_V1(moemlora_predict_jsonb);
 PG_FUNCTION_INFO_V1(moemlora_predict_text);
+PG_FUNCTION_INFO_V1(moemlora_predict_value_record);
+PG_FUNCTION_INFO_V1(moemlora_predict_value_jsonb);
+PG_FUNCTION_INFO_V1(moemlora_predict_value_text);
+
+/* What the first argument is: a name, or the model itself. */
+typedef enum ModelForm
+{
+	MODEL_NAMED, MODEL_VALUE
+} ModelForm;
 
 /* In fn_extra. */
 typedef struct PredictState
@@ -35,6 +44,19 @@ StateGet(FunctionCallInfo fcinfo)
 	ModelUsesInit(&state->uses, context);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
+}
+
+/* What is kept for the model in argument 0 and rows of the type. */
+static inline ModelUse *
+UseGet(FunctionCallInfo fcinfo, ModelUses *uses, ModelForm form, Oid type, int32 typmod)
+{
+	ModelUse   *use;
+
+	if (form == MODEL_VALUE)
+		return ModelUsesFindValue(uses, PG_GETARG_DATUM(0), type, typmod);
+	use = ModelUsesFind(uses, PG_GETARG_TEXT_PP(0), type, typmod);
+	ModelUseResolve(use);
+	return use;
 }
 
 /* The row of the scorer, begun afresh: an error may have left another one half-way. */
@@ -61,15 +83,15 @@ RowScore(CachedModel *cached, mml_rows *rows, const text *domain)
 
 /* ------------------------------------------------------------------ records */
 
-static float
-PredictRecord(ModelUses *uses, const text *name, const text *domain, HeapTupleHeader row)
+static inline float
+ScoreRecord(FunctionCallInfo fcinfo, ModelUses *uses, ModelForm form)
 {
+	HeapTupleHeader row = PG_GETARG_HEAPTUPLEHEADER(2);
 	Oid			type = HeapTupleHeaderGetTypeId(row);
-	ModelUse   *use = ModelUsesFind(uses, name, type, RowTypmod(row, type));
+	ModelUse   *use = UseGet(fcinfo, uses, form, type, RowTypmod(row, type));
 	CachedModel *cached;
 	mml_rows   *rows;
 
-	ModelUseResolve(use);
 	if (unlikely(!ModelUseIsBound(use)))
 		ModelUseBindColumns(use);
 	ModelUseDeform(use, row);
@@ -77,60 +99,57 @@ PredictRecord(ModelUses *uses, const text *name, const text *domain, HeapTupleHe
 	cached = ModelUseModel(use);	/* a cast may have asked for another one */
 	rows = RowBegin(cached);
 	BindingPutValues(use->binding, cached->host, rows, use->values, use->nulls, 0);
-	return RowScore(cached, rows, domain);
+	return RowScore(cached, rows, PG_GETARG_TEXT_PP(1));
+}
+
+static inline Datum
+PredictRecord(FunctionCallInfo fcinfo, ModelForm form)
+{
+	PredictState *state = StateGet(fcinfo);
+	MemoryContext caller;
+	float		probability;
+
+	MemoryContextReset(state->call_context);
+	caller = MemoryContextSwitchTo(state->call_context);
+	probability = ScoreRecord(fcinfo, &state->uses, form);
+	MemoryContextSwitchTo(caller);
+	PG_RETURN_FLOAT4(probability);
 }
 
 /* moemlora_predict(model text, domain text, features record) */
 Datum
 moemlora_predict_record(PG_FUNCTION_ARGS)
 {
-	PredictState *state = StateGet(fcinfo);
-	MemoryContext caller;
-	float		probability;
+	return PredictRecord(fcinfo, MODEL_NAMED);
+}
 
-	MemoryContextReset(state->call_context);
-	caller = MemoryContextSwitchTo(state->call_context);
-	probability = PredictRecord(&state->uses, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), PG_GETARG_HEAPTUPLEHEADER(2));
-	MemoryContextSwitchTo(caller);
-	PG_RETURN_FLOAT4(probability);
+/* moemlora_predict(model bytea, domain text, features record) */
+Datum
+moemlora_predict_value_record(PG_FUNCTION_ARGS)
+{
+	return PredictRecord(fcinfo, MODEL_VALUE);
 }
 
 /* -------------------------------------------------------------------- jsonb */
 
 static float
-PredictJson(ModelUses *uses, const text *name, const text *domain, Jsonb *json)
+ScoreJson(FunctionCallInfo fcinfo, ModelUses *uses, ModelForm form, Jsonb *json)
 {
-	ModelUse   *use = ModelUsesFind(uses, name, JSONBOID, -1);
+	ModelUse   *use = UseGet(fcinfo, uses, form, JSONBOID, -1);
 	CachedModel *cached;
 	mml_rows   *rows;
 
-	ModelUseResolve(use);
 	if (unlikely(use->binding == NULL))
 		ModelUseBindJson(use);
 	cached = ModelUseModel(use);
 	rows = RowBegin(cached);
 	BindingPutJson(use->binding, cached->host, rows, json);
-	return RowScore(cached, rows, domain);
+	return RowScore(cached, rows, PG_GETARG_TEXT_PP(1));
 }
 
-/* moemlora_predict(model text, domain text, features jsonb) */
-Datum
-moemlora_predict_jsonb(PG_FUNCTION_ARGS)
-{
-	PredictState *state = StateGet(fcinfo);
-	MemoryContext caller;
-	float		probability;
-
-	MemoryContextReset(state->call_context);
-	caller = MemoryContextSwitchTo(state->call_context);
-	probability = PredictJson(&state->uses, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), PG_GETARG_JSONB_P(2));
-	MemoryContextSwitchTo(caller);
-	PG_RETURN_FLOAT4(probability);
-}
-
-/* moemlora_predict(model text, domain text, features text): the text is JSON */
-Datum
-moemlora_predict_text(PG_FUNCTION_ARGS)
+/* is_text: the features are JSON text. */
+static Datum
+PredictJson(FunctionCallInfo fcinfo, ModelForm form, bool is_text)
 {
 	PredictState *state = StateGet(fcinfo);
 	MemoryContext caller;
@@ -139,8 +158,38 @@ moemlora_predict_text(PG_FUNCTION_ARGS)
 
 	MemoryContextReset(state->call_context);
 	caller = MemoryContextSwitchTo(state->call_context);
-	json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(2))));
-	probability = PredictJson(&state->uses, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), DatumGetJsonbP(json));
+	json = PG_GETARG_DATUM(2);
+	if (is_text)
+		json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(DatumGetTextPP(json))));
+	probability = ScoreJson(fcinfo, &state->uses, form, DatumGetJsonbP(json));
 	MemoryContextSwitchTo(caller);
 	PG_RETURN_FLOAT4(probability);
+}
+
+/* moemlora_predict(model text, domain text, features jsonb) */
+Datum
+moemlora_predict_jsonb(PG_FUNCTION_ARGS)
+{
+	return PredictJson(fcinfo, MODEL_NAMED, false);
+}
+
+/* moemlora_predict(model text, domain text, features text) */
+Datum
+moemlora_predict_text(PG_FUNCTION_ARGS)
+{
+	return PredictJson(fcinfo, MODEL_NAMED, true);
+}
+
+/* moemlora_predict(model bytea, domain text, features jsonb) */
+Datum
+moemlora_predict_value_jsonb(PG_FUNCTION_ARGS)
+{
+	return PredictJson(fcinfo, MODEL_VALUE, false);
+}
+
+/* moemlora_predict(model bytea, domain text, features text) */
+Datum
+moemlora_predict_value_text(PG_FUNCTION_ARGS)
+{
+	return PredictJson(fcinfo, MODEL_VALUE, true);
 }

@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "fmgr.h"
-#include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "moemlora.h"
 
@@ -18,6 +20,8 @@ PG_FUNCTION_INFO_V1(moemlora_grant);
 PG_FUNCTION_INFO_V1(moemlora_revoke);
 PG_FUNCTION_INFO_V1(moemlora_owner_to);
 PG_FUNCTION_INFO_V1(moemlora_drop);
+PG_FUNCTION_INFO_V1(moemlora_export);
+PG_FUNCTION_INFO_V1(moemlora_import);
 
 /* No function here has anything to do without one of its arguments. */
 static Datum
@@ -32,7 +36,7 @@ Argument(FunctionCallInfo fcinfo, int argument, const char *name)
 static char *
 ModelArgument(FunctionCallInfo fcinfo)
 {
-	return TextDatumGetCString(Argument(fcinfo, 0, "model"));
+	return ArgumentText(fcinfo, 0, "model");
 }
 
 static const char *
@@ -87,7 +91,7 @@ moemlora_rename(PG_FUNCTION_ARGS)
 {
 	char	   *model = ModelArgument(fcinfo);
 
-	ModelStoreRename(model, TextDatumGetCString(Argument(fcinfo, 1, "new_name")));
+	ModelStoreRename(model, ArgumentText(fcinfo, 1, "new_name"));
 	PG_RETURN_VOID();
 }
 
@@ -127,4 +131,43 @@ moemlora_drop(PG_FUNCTION_ARGS)
 {
 	ModelStoreDrop(ModelArgument(fcinfo));
 	PG_RETURN_VOID();
+}
+
+/* moemlora_export(model text, version int) */
+Datum
+moemlora_export(PG_FUNCTION_ARGS)
+{
+	char	   *name = ArgumentText(fcinfo, 0, "model");
+	Snapshot	snapshot = GetActiveSnapshot();
+	ModelVersion version;
+
+	ModelStoreResolve(name, ArgumentVersion(fcinfo, 1), snapshot, MODEL_USE, &version);
+	PG_RETURN_BYTEA_P(ModelStoreBytes(&version, snapshot));
+}
+
+/* Stores a model as a new version, of which only the model itself is known. */
+static int32
+SaveImported(const char *name, const mml_model *model)
+{
+	ModelDescription description = {.name = name, .seconds = NAN};
+
+	return ModelStoreSave(model, &description);
+}
+
+/* moemlora_import(model text, bytes bytea) */
+Datum
+moemlora_import(PG_FUNCTION_ARGS)
+{
+	char	   *name = ArgumentText(fcinfo, 0, "model");
+	mml_model  *model;
+	int32		version;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"bytes\" must not be NULL")));
+	ModelStoreBegin(name, "moemlora_import()");
+	model = ModelValueLoad(BridgeCreateHost(CurrentMemoryContext, 0), PG_GETARG_DATUM(1));
+	version = SaveImported(name, model);
+	mml_model_free(model);
+	PG_RETURN_INT32(version);
 }

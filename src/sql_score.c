@@ -19,6 +19,7 @@
 #include "model_use.h"
 
 PG_FUNCTION_INFO_V1(moemlora_score);
+PG_FUNCTION_INFO_V1(moemlora_score_value);
 
 typedef enum Argument
 {
@@ -48,6 +49,7 @@ typedef struct KeptRow
 /* In fn_extra. */
 typedef struct ScoreState
 {
+	bool		is_value;		/* the model is one, not a name */
 	bool		is_stable[N_ARGUMENTS]; /* the same for all rows */
 	MemoryContext row_context;	/* reset at every row */
 	MemoryContext block_context;	/* of the rows kept; reset at every block */
@@ -58,7 +60,7 @@ typedef struct ScoreState
 } ScoreState;
 
 static ScoreState *
-StateGet(FunctionCallInfo fcinfo)
+StateGet(FunctionCallInfo fcinfo, bool is_value)
 {
 	ScoreState *state = fcinfo->flinfo->fn_extra;
 	MemoryContext context = fcinfo->flinfo->fn_mcxt;
@@ -67,6 +69,7 @@ StateGet(FunctionCallInfo fcinfo)
 	if (likely(state != NULL))
 		return state;
 	state = MemoryContextAllocZero(context, sizeof(ScoreState));
+	state->is_value = is_value;
 	for (i = 0; i < N_ARGUMENTS; i++)
 		state->is_stable[i] = get_fn_expr_arg_stable(fcinfo->flinfo, i);
 	state->row_context = AllocSetContextCreate(context, "moemlora score row", ALLOCSET_SMALL_SIZES);
@@ -110,38 +113,62 @@ ReadDomain(ScoreState *state, WindowObject window, KeptRow *kept)
 	return true;
 }
 
-/* The first row of a block says which model it is for, and of which type its rows are. */
+/*
+ * The first row of a block says which model it is for, and of which type its
+ * rows are.  The model is held until the next block: a value may be gone when
+ * the block is scored, and what is evaluated before that may need the cache.
+ */
 static void
-BeginBlock(ScoreState *state, const text *model, HeapTupleHeader features)
+BeginBlock(ScoreState *state, Datum model, HeapTupleHeader features)
 {
 	Oid			type = HeapTupleHeaderGetTypeId(features);
+	int32		typmod = RowTypmod(features, type);
 
-	state->use = ModelUsesFind(&state->uses, model, type, RowTypmod(features, type));
-	ModelUseResolve(state->use);
+	if (state->is_value)
+		state->use = ModelUsesFindValue(&state->uses, model, type, typmod);
+	else
+	{
+		state->use = ModelUsesFind(&state->uses, DatumGetTextPP(model), type, typmod);
+		ModelUseResolve(state->use);
+	}
 	if (!ModelUseIsBound(state->use))
 		ModelUseBindColumns(state->use);
+	ModelCacheHold(ModelUseModel(state->use), state->block_context);
 }
 
-/* Whether a row can be in the block. model NULL: it is the same for all rows. */
+/* Whether the model of another row is that of the block.  Of two values in a toast table it is not asked whether they are the same. */
 static bool
-IsOfBlock(const ModelUse *use, const text *model, HeapTupleHeader features)
+IsModelOfBlock(const ScoreState *state, Datum model)
+{
+	ModelKey	key;
+
+	if (!state->is_value)
+		return ModelUseIsNamed(state->use, DatumGetTextPP(model));
+	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(model)))
+		return ModelUseIsAt(state->use, model);
+	ModelValueIdentify(model, &key);
+	return memcmp(&key, &state->use->key, sizeof(key)) == 0;
+}
+
+/* Whether rows of this type can be in the block. */
+static bool
+IsTypeOfBlock(const ModelUse *use, HeapTupleHeader features)
 {
 	Oid			type = HeapTupleHeaderGetTypeId(features);
 
-	return use->type == type && use->typmod == RowTypmod(features, type) && ModelUseIsBound(use) &&
-		(model == NULL || ModelUseIsNamed(use, model));
+	return use->type == type && use->typmod == RowTypmod(features, type) && ModelUseIsBound(use);
 }
 
 /*
  * Reads a row and keeps it, unless an argument is NULL; false: it is of another
- * partition or block.  What is the same for all rows is read of the first.
+ * partition or block.  What is the same for all rows is read of the first.  The
+ * model comes last: it is used as it is, and good only until more is asked for.
  */
 static bool
 ReadRow(ScoreState *state, WindowObject window, int place)
 {
 	KeptRow    *kept = &state->kept[state->n_kept];
 	bool		is_first = state->n_kept == 0;
-	text	   *model = NULL;
 	bool		is_out;
 	Datum		value;
 	MemoryContext caller;
@@ -152,20 +179,21 @@ ReadRow(ScoreState *state, WindowObject window, int place)
 	kept->features = DatumGetHeapTupleHeaderCopy(value);
 	MemoryContextSwitchTo(caller);
 	kept->place = place;
-	if (is_first || !state->is_stable[ARGUMENT_MODEL])
-	{
-		if (!GetArgument(window, ARGUMENT_MODEL, place, &value, NULL))
-			return true;
-		model = DatumGetTextPCopy(value);
-	}
-	if (!is_first && !IsOfBlock(state->use, model, kept->features))
+	if (!is_first && !IsTypeOfBlock(state->use, kept->features))
 		return false;
 	kept->domain = state->kept[0].domain;
 	kept->domain_length = state->kept[0].domain_length;
 	if ((is_first || !state->is_stable[ARGUMENT_DOMAIN]) && !ReadDomain(state, window, kept))
 		return true;
-	if (is_first)
-		BeginBlock(state, model, kept->features);
+	if (is_first || !state->is_stable[ARGUMENT_MODEL])
+	{
+		if (!GetArgument(window, ARGUMENT_MODEL, place, &value, NULL))
+			return true;
+		if (is_first)
+			BeginBlock(state, value, kept->features);
+		else if (!IsModelOfBlock(state, value))
+			return false;
+	}
 	state->n_kept++;
 	return true;
 }
@@ -282,9 +310,8 @@ MakeBlock(ScoreState *state, WindowObject window, BlockScores *block)
 	WinSetMarkPosition(window, start + n_rows - 1);
 }
 
-/* moemlora_score(model text, domain text, features record) OVER (...) */
-Datum
-moemlora_score(PG_FUNCTION_ARGS)
+static Datum
+ScoreRow(FunctionCallInfo fcinfo, bool is_value)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	BlockScores *block = WinGetPartitionLocalMemory(window, sizeof(BlockScores));
@@ -292,10 +319,24 @@ moemlora_score(PG_FUNCTION_ARGS)
 
 	if (place >= block->n_rows)
 	{
-		MakeBlock(StateGet(fcinfo), window, block);
+		MakeBlock(StateGet(fcinfo, is_value), window, block);
 		place = 0;
 	}
 	if (isnan(block->scores[place]))
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT4(block->scores[place]);
+}
+
+/* moemlora_score(model text, domain text, features record) OVER (...) */
+Datum
+moemlora_score(PG_FUNCTION_ARGS)
+{
+	return ScoreRow(fcinfo, false);
+}
+
+/* moemlora_score(model bytea, domain text, features record) OVER (...) */
+Datum
+moemlora_score_value(PG_FUNCTION_ARGS)
+{
+	return ScoreRow(fcinfo, true);
 }

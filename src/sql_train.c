@@ -421,7 +421,7 @@ moemlora_train(PG_FUNCTION_ARGS)
 	job->host = &job->train_host.host;
 	ReadArguments(job, fcinfo);
 	query = RowSourceQuery(job->arguments[ARG_SOURCE]);
-	ModelStoreBeginTraining(job->arguments[ARG_MODEL]);
+	ModelStoreBegin(job->arguments[ARG_MODEL], "moemlora_train()");
 	ProgressBegin(job->arguments[ARG_MODEL]);
 	PG_TRY();
 	{

@@ -288,6 +288,7 @@ get_phases(source *from, mml_model *model)
 		MML_TRY(get_f64(from, &phase->valid_auc));
 		MML_TRY(get_f64(from, &phase->valid_wauc));
 		MML_TRY(get_text(from, phase->note, sizeof(phase->note), "note"));
+		phase->seconds = phase->rows_per_second = NAN;	/* not stored */
 	}
 	return MML_OK;
 }
@@ -521,6 +522,12 @@ check_head(source *from)
 {
 	unsigned char head[MML_FILE_HEAD];
 
+	if (from->file_left < sizeof(head))
+	{
+		(void) mml_fail(from->host, MML_BAD_MODEL, "the bytes are not a moemlora model");
+		mml_fail_detail(from->host, "There are %llu of them, a model has more.", (unsigned long long) from->file_left);
+		return MML_BAD_MODEL;
+	}
 	MML_TRY(read_raw(from, head, sizeof(head)));
 	if (memcmp(head, MML_FILE_MAGIC, 8) != 0)
 	{

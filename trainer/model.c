@@ -119,6 +119,15 @@ mml_model_feature_size(const mml_model *model, int feature)
 	return field->kind == MML_CATEGORICAL || field->kind == MML_MULTI ? field->table_rows : 1;
 }
 
+void
+mml_model_feature_scale(const mml_model *model, int feature, double *mean, double *deviation)
+{
+	const mml_field *field = &model->fields[feature];
+
+	*mean = field->mean;
+	*deviation = field->inverse_std == 0 ? 0 : 1 / field->inverse_std;
+}
+
 int
 mml_model_phases(const mml_model *model)
 {
@@ -153,6 +162,22 @@ bool
 mml_model_tensor(const mml_model *model, const char *name, mml_tensor_view *view)
 {
 	return mml_params_view(model->params, &model->arena, model->fields, name, false, view);
+}
+
+int
+mml_model_tensors(const mml_model *model)
+{
+	return model->params->n_tensors;
+}
+
+void
+mml_model_get_tensor(const mml_model *model, int tensor, mml_tensor_facts *facts)
+{
+	const mml_tensor *of = &model->params->tensors[tensor];
+
+	mml_format(facts->name, sizeof(facts->name), "%s%s", of->name, of->field < 0 ? "" : model->fields[of->field].name);
+	facts->rows = of->rows;
+	facts->cols = of->cols;
 }
 
 const char *

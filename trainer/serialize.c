@@ -1,24 +1,47 @@
 /*
  * serialize.c - a model as bytes: writing.  The reader is deserialize.c.
  *
- * Format 1, little-endian, no padding:
+ * Format 1: little-endian on every machine, no padding, nothing else before,
+ * between or behind.  A stored model, a value of moemlora_export() and a file of
+ * it are these bytes.
  *
- *   "moemlora"  version u32  sections u32  total bytes u64
- *   then the sections in this order, each:
- *   tag u32  0 u32  payload bytes u64  checksum of the payload u64  payload
+ *   offset  bytes
+ *        0      8  "moemlora"
+ *        8      4  version of the format u32 = 1
+ *       12      4  number of sections u32 = 6
+ *       16      8  bytes of all, these included, u64
+ *       24         the sections in the order below, each:
  *
- *   CONF  options that a list names: count u32, then name, type u8, value
- *         (i64, f64, or count u32 and i64s; a choice is its text)
- *   FACT  served mode i32, experts i32, gate 0/1 i32, valid rows i64, train rows
- *         i64, valid AUC, WAUC, logloss f64
- *   PHAS  count u32, then the phases' summaries
- *   FIEL  count u32, then per feature: name, kind, flags, sizes, boundaries,
- *         mean, 1/std, vocabulary (count u32, hashes u64 ascending)
- *   DOMA  count u32, then per domain: name, rows, positives, valid rows i64,
- *         has experts i32, three AUCs f64
- *   TENS  per tensor in declared order: name, rows u64, cols u64, rows x cols f32
+ *       +0      4  tag: four letters
+ *       +4      4  0 u32
+ *       +8      8  bytes of the payload u64
+ *      +16      8  checksum of the payload u64: mml_checksum_...() below
+ *      +24         payload
  *
- *   text: length u32, bytes.  f64, f32: IEEE 754 bits.
+ *   CONF  count u32, then per option (mml_options()): name text, type u8
+ *         (mml_option_type), value: 0 integer and 2 boolean i64; 1 real f64;
+ *         3 choice text; 4 list count u32 and so many i64
+ *   FACT  served mode i32 (mml_mode), experts i32, has gate i32 (0/1),
+ *         validation rows i64, training rows i64, AUC f64, WAUC f64, logloss f64
+ *   PHAS  count u32, then per phase: phase i32 (mml_phase), epochs i32, is used
+ *         i32 (0/1), rows i64, training logloss f64, validation logloss f64,
+ *         AUC f64, WAUC f64, note text
+ *   FIEL  count u32, then per feature: name text, kind i32 (mml_kind), log1p i32
+ *         (0/1), standardize i32 (0/1), project i32 (0/1), hash buckets u32
+ *         (0 = by vocabulary), width of a vector u32, number of boundaries u32
+ *         and so many f64 ascending, mean f64, 1/deviation f64 (0 = did not
+ *         vary), number of categories u32 and so many hashes u64 ascending:
+ *         the first has id 2, after unknown and NULL
+ *   DOMA  count u32, then per domain by name: name text, rows i64, positives
+ *         i64, validation rows i64, has experts i32 (0/1), AUC without experts
+ *         f64, with its own f64, by the gate f64
+ *   TENS  per tensor in the order that params.c declares them: name text (of
+ *         embedding., linear. and projection. without the feature's name, which
+ *         follows from the order), rows u64, columns u64, the numbers f32 row
+ *         by row
+ *
+ *   text: bytes u32, then those, without a zero, in the encoding of the database.
+ *   i32, i64: two's complement.  f32, f64: IEEE 754; NaN = not defined.
  */
 #include <string.h>
 
