@@ -3,7 +3,7 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check unit golden demo bench latency growth movielens taobao
+.PHONY: check unit golden fuzz fuzz-programs demo bench latency growth movielens taobao
 
 check:
 	+@test/check.sh
@@ -24,6 +24,33 @@ GOLDEN = test/golden
 golden: build/unit/golden
 	build/unit/golden '$(GOLDEN)'
 
+# The reader of stored models under libFuzzer; FUZZ_CC is a clang that has it.
+SECONDS = 600
+FUZZ_SANITIZE = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_CFLAGS = $(CORE_LANGUAGE) -Itest/unit -O1 -g -fno-omit-frame-pointer $(FUZZ_SANITIZE) $(WARNINGS) $(BLAS_CFLAGS) $(COPT)
+FUZZ_CORE = $(patsubst %.c,build/fuzz/%.o,$(wildcard trainer/*.c))
+FUZZ_PARTS = $(patsubst %.c,build/fuzz/%.o,$(filter-out test/unit/test_% test/unit/golden.c,$(wildcard test/unit/*.c)))
+
+fuzz:
+	@test/run_fuzz.sh '$(SECONDS)'
+
+fuzz-programs: build/fuzz/fuzz_load build/fuzz/seeds_program
+
+build/fuzz/%.o: %.c build/fuzz/flags
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/fuzz/fuzz_load: build/fuzz/test/fuzz/fuzz_load.o $(FUZZ_CORE)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(BLAS_LIBS) -lm
+
+build/fuzz/seeds_program: build/fuzz/test/fuzz/seeds.o $(FUZZ_CORE) $(FUZZ_PARTS)
+	$(FUZZ_CC) -fsanitize=address,undefined -pthread -o $@ $^ $(BLAS_LIBS) -lm
+
+build/fuzz/flags: always
+	@mkdir -p build/fuzz
+	@echo '$(subst ','\'',$(FUZZ_CC) $(FUZZ_CFLAGS))' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
 # As the Makefile's build/flags: objects follow compiler and flags.
 build/unit/flags: always
 	@mkdir -p build/unit
@@ -39,7 +66,7 @@ $(UNIT_PROGRAMS) build/unit/golden: build/unit/%: build/unit/test/unit/%.o $(UNI
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(BLAS_LIBS) -lm
 
 .SECONDARY:
--include $(wildcard build/unit/*/*.d build/unit/*/*/*.d)
+-include $(wildcard build/unit/*/*.d build/unit/*/*/*.d build/fuzz/*/*.d build/fuzz/*/*/*.d)
 
 demo:
 	@test/setup.sh
