@@ -483,11 +483,11 @@ ModelToBytes(mml_host *host, const mml_model *model)
 	ByteSink	sink;
 	mml_writer	writer = {.self = &sink, .write = WriteBytes};
 
-	if (n > MaxAllocSize - VARHDRSZ)
+	if (n > MODEL_VALUE_BYTES)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("model is too large to be a value"),
 						errdetail("It has " UINT64_FORMAT " bytes, at most %zu are possible.", n,
-								  (Size) MaxAllocSize - VARHDRSZ),
+								  (Size) MODEL_VALUE_BYTES),
 						errhint("Lower \"embedding_dim\", raise \"min_count\", or use moemlora_train().")));
 	bytes = palloc(n + VARHDRSZ);
 	SET_VARSIZE(bytes, n + VARHDRSZ);
