@@ -11,8 +11,9 @@
  * inputs gives in the first layer, the largest by far where features are many, is
  * worked out once.  For rows that go one by one the sum over the chunks is the same
  * whether a product was kept or is made anew, so their scores do not depend on the
- * rows before.  For rows that go together, what all of them share is left out of
- * the product of matrices and stands in the bias.
+ * rows before.  Rows that go together are cut where sharing begins and ends; what
+ * all of a piece share is left out of the product of matrices and stands in the
+ * bias.
  */
 #include <string.h>
 
@@ -20,6 +21,7 @@
 
 #define FEW_ROWS 8				/* fewer than these are not worth BLAS packing a matrix for them */
 #define LEAST_SHARED 4			/* chunks in a row that are worth dividing a product of matrices for */
+#define LEAST_SHARING 64		/* rows that share some and are worth a product of matrices of their own */
 
 /* ------------------------------------------------------------------ recall */
 
@@ -228,15 +230,47 @@ run_block(const mml_net *net, const mml_tower *tower, mml_recall *recall, mml_ba
 	}
 }
 
+/* Whether row b of x: [n, in] shares enough with the one before. */
+static bool
+is_like_before(const mml_recall *recall, size_t in, const float *x, size_t b)
+{
+	size_t		n_same = 0;
+
+	for (size_t c = 0; c < recall->n_chunks; c++)
+		n_same += is_same_chunk(x + b * in + c * MML_CHUNK, x + (b - 1) * in + c * MML_CHUNK);
+	return n_same >= LEAST_SHARED;
+}
+
+/* How many rows of x: [n, in], from the first on, go together: many that share something, or all up to such ones. */
+static size_t
+count_together(const mml_recall *recall, size_t n, size_t in, const float *x)
+{
+	size_t		first = 0;		/* of those that are alike lately */
+
+	for (size_t b = 1; b <= n; b++)
+	{
+		if (b < n && is_like_before(recall, in, x, b))
+			continue;
+		if (b - first >= LEAST_SHARING)
+			return first == 0 ? b : first;
+		first = b;
+	}
+	return n;
+}
+
 void
 mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_recall *recall, mml_batch *batch,
 				size_t start, size_t n)
 {
 	int			n_layers = net->shape.n_layers;
+	size_t		in = (size_t) net->shape.width[0];
 	size_t		last = (size_t) net->shape.width[n_layers];
 
-	if (n >= FEW_ROWS)
-		run_block(net, tower, recall, batch, start, n);
+	for (size_t at = start, together; n >= FEW_ROWS && at < start + n; at += together)
+	{
+		together = count_together(recall, start + n - at, in, batch->h[0] + at * in);
+		run_block(net, tower, recall, batch, at, together);
+	}
 	for (size_t b = start; b < start + n; b++)
 	{
 		if (n < FEW_ROWS)

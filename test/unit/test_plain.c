@@ -10,6 +10,7 @@
 #include "unit.h"
 
 #define N_ROWS 40
+#define N_TURNS_ROWS 300		/* in blocks of more than one user */
 #define N_LAYERS 3
 #define MAX_WIDTH 104
 
@@ -52,8 +53,8 @@ open_trial(trial *t, int in)
 			t->towers[i].bias[l] = numbers((size_t) shape.width[l + 1], (uint64_t) (10 * l + i + 7));
 		}
 	for (int l = 0; l <= N_LAYERS; l++)
-		t->batch.h[l] = numbers(N_ROWS * (size_t) shape.width[l], (uint64_t) (100 + l));
-	t->batch.logit = calloc(N_ROWS, sizeof(float));
+		t->batch.h[l] = numbers(N_TURNS_ROWS * (size_t) shape.width[l], (uint64_t) (100 + l));
+	t->batch.logit = calloc(N_TURNS_ROWS, sizeof(float));
 	unit_check(mml_recall_create(&unit.host, &shape, &t->recall) == MML_OK, "%s", unit_error(&unit.host));
 }
 
@@ -108,15 +109,22 @@ shares_bits(size_t i)
 	return i / MML_CHUNK % 2 == 0;
 }
 
+/* Rows [start, start + n) share these with the first of them. */
 static void
-share(trial *t, is_shared_function is_shared)
+share_rows(trial *t, is_shared_function is_shared, size_t start, size_t n)
 {
 	size_t		in = (size_t) t->net.shape.width[0];
 
-	for (size_t b = 1; b < N_ROWS; b++)
+	for (size_t b = start + 1; b < start + n; b++)
 		for (size_t i = 0; i < in; i++)
 			if (is_shared(i))
-				t->batch.h[0][b * in + i] = t->batch.h[0][i];
+				t->batch.h[0][b * in + i] = t->batch.h[0][start * in + i];
+}
+
+static void
+share(trial *t, is_shared_function is_shared)
+{
+	share_rows(t, is_shared, 0, N_ROWS);
 }
 
 static double
@@ -224,6 +232,20 @@ check_block(int in, is_shared_function is_shared, size_t n_kept)
 	close_trial(&t);
 }
 
+/* A block of which n_alone rows share nothing, and then each n of them something; what the last ones share is seen. */
+static void
+check_turns(size_t n_alone, size_t n, size_t n_kept)
+{
+	trial		t;
+
+	open_trial(&t, 101);
+	for (size_t b = n_alone; b < N_TURNS_ROWS; b += n)
+		share_rows(&t, shares_start, b, b + n < N_TURNS_ROWS ? n : N_TURNS_ROWS - b);
+	run(&t, &t.towers[0], 0, N_TURNS_ROWS);
+	unit_check(count_kept(&t) == n_kept, "%zu rows alone, turns of %zu: %zu chunks shared", n_alone, n, count_kept(&t));
+	close_trial(&t);
+}
+
 /* 0 and -0, NaN and NaN: what counts are the bits. */
 static void
 check_odd_inputs(void)
@@ -263,6 +285,12 @@ main(void)
 	check_block(101, shares_start, 6);
 	check_block(101, shares_middle_and_end, 4);
 	check_block(104, shares_middle_and_end, 8);
+	check_turns(0, 64, 6);
+	check_turns(0, 100, 6);
+	check_turns(0, 60, 0);		/* too few */
+	check_turns(10, 145, 6);
+	check_turns(100, 200, 6);
+	check_turns(250, 50, 0);
 	check_odd_inputs();
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
 	return unit_done();
