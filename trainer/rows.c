@@ -535,7 +535,7 @@ wrong_width(mml_rows *rows, const mml_field *field, size_t width)
 static mml_status
 check_width(mml_rows *rows, const mml_field *field, size_t width)
 {
-	if (MML_LIKELY(field->width == width))
+	if (MML_LIKELY(field->width == width && width > 0))
 		return MML_OK;
 	if (field->width != 0)
 		return wrong_width(rows, field, width);
