@@ -35,8 +35,9 @@ note() {
 core() {
 	local line
 	line=$("$here/../../build/core" mlp "$features" "$width" "$ROWS" 1 "$2")
-	note "core score $1" "$(sed 's/.*in blocks \([0-9]*\),.*/\1/' <<<"$line")"
-	note "core predict $1" "$(sed 's/.*row by row \([0-9]*\) .*/\1/' <<<"$line")"
+	[[ $line =~ in\ blocks\ ([0-9]+),\ row\ by\ row\ ([0-9]+) ]]
+	note "core score $1" "${BASH_REMATCH[1]}"
+	note "core predict $1" "${BASH_REMATCH[2]}"
 }
 
 # Scores table $2 by function $1 with model $3 and notes it as $4.
