@@ -44,6 +44,9 @@ sql($node, train('of alice', '{}'), db => 'source', user => 'alice');
 sql($node, train('of alice', '{"seed": 7}'), db => 'source', user => 'alice');
 sql($node, train('of nobody', '{}'), db => 'source', user => 'leaving');
 
+sql($node, q{SELECT ml.moemlora_grant('of alice', 'leaving'), ml.moemlora_grant('of alice', 'public')}, db => 'source',
+	user => 'alice');
+
 my $scores = q{
 	SELECT string_agg(float4send(ml.moemlora_predict(model, place, s))::text, '' ORDER BY model, id)
 	FROM shown s, unnest(ARRAY['of "the" house', 'of alice', 'of nobody']) AS model
@@ -83,6 +86,8 @@ foreach my $case ([ 'plain', 'p' ], [ 'custom', 'c' ])
 	is(sql($node, $scores, db => $database), $expected, "$database: scores are the same bits");
 	is(catalog($node, db => $database), $tables, "$database: all tables are the same");
 	is(sql($node, train('of alice', '{}'), db => $database, user => 'alice'), '3', "$database: the owner trains on");
+	is(sql($node, q{BEGIN; SELECT ml.moemlora_rollback('of alice'), ml.moemlora_rollback('of alice'); ROLLBACK},
+			db => $database, user => 'alice'), '2|1', "$database: rollback knows the way");
 	is(sql($node, train('another', '{}'), db => $database, user => 'alice'), '3', "$database: and a new model");
 	is( sql($node, $owners, db => $database),
 		'another: alice 1, of "the" house: landlord 1, of alice: alice 3, of nobody: leaving 1',
@@ -110,5 +115,8 @@ like(sql($node, $owners, db => 'without'),
 	qr/^of "the" house: landlord 1, of alice: alice 2, of nobody: (?!leaving)\S+ 1$/,
 	'the model of the missing role belongs to the restoring one');
 is(sql($node, $scores, db => 'without'), $expected, 'and scores the same bits');
+
+is(sql($node, 'SELECT model, grantee FROM moemlora.grants', db => $_->[0]), $_->[1], "$_->[0]: grants")
+  foreach [ 'without', 'of alice|public' ], [ 'custom', "of alice|leaving\nof alice|public" ];
 
 finish($node);

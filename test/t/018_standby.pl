@@ -45,7 +45,14 @@ is(sql($standby, q{SELECT rows FROM moemlora_evaluate('m', 'shown', 'clicked', '
 is(sql($standby, 'SELECT string_agg(name, \' \') FROM moemlora.models'), 'm', 'the views work');
 is(sql($standby, 'SELECT count(*) FROM moemlora.progress'), '0', 'so does that of the progress');
 refuses($standby, train(2), '25006', qr/cannot execute moemlora_train/, 'it does not train');
-refuses($standby, q{SELECT moemlora_drop('m')}, '25006', qr/cannot execute moemlora_drop/, 'nor drop');
+foreach my $call (
+	q{drop('m')}, q{promote('m', 1)}, q{rollback('m')}, q{drop_version('m', 1)}, q{prune('m', 1)},
+	q{rename('m', 'n')}, q{grant('m', 'public')}, q{revoke('m', 'public')}, q{owner_to('m', current_user)})
+{
+	my ($function) = $call =~ /^(\w+)/;
+
+	refuses($standby, "SELECT moemlora_$call", '25006', qr/cannot execute moemlora_$function\(\)/, "nor: $call");
+}
 
 # A loop of statements in one transaction follows the primary; its calls are kept from one statement to the next.
 my @expected = (sql($primary, "SELECT $predict"));
@@ -85,6 +92,13 @@ is($reader->ask($scores), $before, 'REPEATABLE READ keeps the old version');
 $reader->ask('COMMIT');
 isnt($reader->ask($scores), $before, 'which was not the newest');
 is($reader->ask($scores), sql($primary, $scores), 'that comes after the transaction');
+
+# A promotion arrives as a training does, and so does the end of the version before.
+sql($primary, q{SELECT moemlora_promote('m', 1); SELECT moemlora_prune('m', 0); SELECT moemlora_grant('m', 'public')});
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+is($reader->ask($scores), $first, 'the standby follows a promotion');
+is($reader->ask('SELECT version FROM moemlora.versions'), '1', 'and a pruning');
+is($reader->ask('SELECT model, grantee FROM moemlora.grants'), 'm|public', 'and a grant');
 
 # The standby takes over.
 $primary->stop('fast');
