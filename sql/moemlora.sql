@@ -272,14 +272,15 @@ SELECT
 	v.train_rows + v.valid_rows AS rows,
 	round(v.valid_auc::numeric, 4) AS valid_auc,
 	round(v.valid_wauc::numeric, 4) AS valid_wauc,
-	date_trunc('second', m.created) AS created
+	date_trunc('second', m.created) AS created,
+	m.earlier_versions[cardinality(m.earlier_versions)] AS previous_version
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id AND v.number = m.current_version
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
 ORDER BY m.name;
 COMMENT ON VIEW moemlora.models IS 'Models that one may use, with the figures of their current version.';
 COMMENT ON COLUMN moemlora.models.name IS 'Name.';
-COMMENT ON COLUMN moemlora.models.owner IS 'Role that may train and drop it, with its members.';
+COMMENT ON COLUMN moemlora.models.owner IS 'Role that may train, promote, drop and grant it, with its members.';
 COMMENT ON COLUMN moemlora.models.current_version IS 'Number of the version that scores.';
 COMMENT ON COLUMN moemlora.models.backbone IS 'Backbone network.';
 COMMENT ON COLUMN moemlora.models.method IS 'moe_mlora, mlora or backbone.';
@@ -289,6 +290,7 @@ COMMENT ON COLUMN moemlora.models.rows IS 'Rows trained and validated on.';
 COMMENT ON COLUMN moemlora.models.valid_auc IS 'AUC over all validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.models.valid_wauc IS 'AUC per domain, weighted by validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.models.created IS 'When the first version was stored.';
+COMMENT ON COLUMN moemlora.models.previous_version IS 'Number of the version to which moemlora_rollback() leads; NULL when there is none.';
 
 CREATE VIEW moemlora.versions WITH (security_barrier) AS
 SELECT

@@ -20,7 +20,7 @@ SELECT versions();
 -- promote: any version, and back from there
 SELECT moemlora_promote('keep', 2);
 SELECT versions();
-SELECT current_version FROM moemlora.models WHERE name = 'keep';
+SELECT current_version, previous_version FROM moemlora.models WHERE name = 'keep';
 SELECT moemlora_promote('keep', 2);
 SELECT moemlora_rollback('keep'), versions();
 SELECT versions();
@@ -30,7 +30,7 @@ SELECT moemlora_rollback('keep');
 SELECT moemlora_rollback('keep');
 SELECT moemlora_rollback('keep');
 SELECT moemlora_rollback('keep');
-SELECT versions();
+SELECT versions(), previous_version FROM moemlora.models WHERE name = 'keep';
 SELECT moemlora_promote('keep', 5);
 SELECT moemlora_rollback('keep');
 SELECT moemlora_promote('keep', 3), moemlora_promote('keep', 1), moemlora_promote('keep', 3);
