@@ -575,14 +575,27 @@ typedef struct mml_glimpse
 } mml_glimpse;
 
 #define MML_DIGEST_BYTES 16
+#define MML_DIGEST_HEADS 7		/* of the file, of each section */
+#define MML_DIGEST_HEAD 24		/* bytes of one */
 
 /*
- * What tells stored models apart without reading them: a digest of the heads
- * of file and sections, and so of all lengths and checksums.  Against
- * accidents, not against forgers.  MML_BAD_MODEL when the heads cannot be those
- * of a model: mml_model_load() then fails too, and says why.
+ * What tells stored models apart without reading them: the heads of file and
+ * sections, and so all lengths and checksums.  Against accidents, not against
+ * forgers.
  */
-extern mml_status mml_model_digest(const mml_glimpse *glimpse, unsigned char digest[MML_DIGEST_BYTES]);
+typedef struct mml_digest
+{
+	unsigned char key[MML_DIGEST_BYTES];	/* of all below */
+	uint64_t	total;			/* bytes of the model */
+	uint64_t	at[MML_DIGEST_HEADS];	/* where the heads are */
+	unsigned char heads[MML_DIGEST_HEADS][MML_DIGEST_HEAD];
+} mml_digest;
+
+/* MML_BAD_MODEL when the heads cannot be those of a model: mml_model_load() then fails too, and says why. */
+extern mml_status mml_model_digest(const mml_glimpse *glimpse, mml_digest *digest);
+
+/* Whether n bytes have this digest. */
+extern bool mml_digest_is_of(const mml_digest *digest, const void *bytes, size_t n);
 
 /* ----------------------------------------------------------------- scoring */
 

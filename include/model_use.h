@@ -52,7 +52,7 @@ typedef struct ModelUse
 	int32		typmod;
 
 	/* The model that is a value */
-	ModelKey	key;
+	mml_digest	digest;
 	bool		has_pointer;	/* of a value in a toast table, met in ModelUses.moment */
 	struct varatt_external pointer;
 	Datum		value;			/* of the present call */
@@ -152,12 +152,28 @@ ModelUseResolve(ModelUse *use)
 
 /* ------------------------------------------------------------- models as values */
 
-/* Whether it is for a value that lies at this place of a toast table. */
+/* Whether it is for a value that lies at this place of a toast table; else it may be for its like. */
 static inline bool
 ModelUseIsAt(const ModelUse *use, Datum value)
 {
-	return use->has_pointer && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)) &&
-		memcmp(&use->pointer, VARDATA_EXTERNAL(DatumGetPointer(value)), sizeof(use->pointer)) == 0;
+	return use->has_pointer && memcmp(&use->pointer, VARDATA_EXTERNAL(DatumGetPointer(value)), sizeof(use->pointer)) == 0;
+}
+
+/* Whether it is for a value that lies in memory; else it may be for what that is when decompressed. */
+static inline bool
+ModelUseHas(const ModelUse *use, Datum value)
+{
+	return use->name == NULL && VARATT_IS_4B_U(DatumGetPointer(value)) &&
+		mml_digest_is_of(&use->digest, VARDATA(DatumGetPointer(value)), VARSIZE(DatumGetPointer(value)) - VARHDRSZ);
+}
+
+/* Whether it is known at once to be for the value. */
+static inline bool
+ModelUseIsForValue(const ModelUses *uses, const ModelUse *use, Datum value)
+{
+	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+		return ModelUseIsAt(use, value) && MomentIsNow(&uses->moment, PresentSnapshot());
+	return ModelUseHas(use, value);
 }
 
 /* The one for this value and row type, perhaps taken from another. The value must stay until the model is fetched. */
@@ -166,8 +182,7 @@ ModelUsesFindValue(ModelUses *uses, Datum value, Oid type, int32 typmod)
 {
 	ModelUse   *last = uses->last;
 
-	if (likely(last != NULL && last->type == type && last->typmod == typmod && ModelUseIsAt(last, value) &&
-			   MomentIsNow(&uses->moment, PresentSnapshot())))
+	if (likely(last != NULL && last->type == type && last->typmod == typmod && ModelUseIsForValue(uses, last, value)))
 	{
 		last->value = value;
 		return last;

@@ -255,7 +255,7 @@ typedef struct ModelKey
 } ModelKey;
 
 /* Finds out what model a value is, of its first bytes and a few others; raises when it is none. */
-extern void ModelValueIdentify(Datum value, ModelKey *key);
+extern void ModelValueIdentify(Datum value, mml_digest *digest);
 
 /* The value as a model in the memory of `host`; raises when it is none, or not one for this database. */
 extern mml_model *ModelValueLoad(mml_host *host, Datum value);
@@ -344,7 +344,7 @@ typedef struct CachedModel
 extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot);
 
 /* The same for a value and what ModelValueIdentify() said of it. */
-extern CachedModel *ModelCacheGetValue(const ModelKey *key, Datum value);
+extern CachedModel *ModelCacheGetValue(const mml_digest *digest, Datum value);
 
 /* Keeps the model in the cache until `context` is reset or deleted. */
 extern void ModelCacheHold(CachedModel *cached, MemoryContext context);

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -232,10 +231,11 @@ ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
 
 /* The decoded model that a value is; good until the next call. */
 CachedModel *
-ModelCacheGetValue(const ModelKey *key, Datum value)
+ModelCacheGetValue(const mml_digest *digest, Datum value)
 {
-	Wanted		wanted = {.key = *key, .bytes = toast_raw_datum_size(value), .value = value};
+	Wanted		wanted = {.key.is_value = true, .bytes = digest->total, .value = value};
 
+	memcpy(wanted.key.bytes, digest->key, sizeof(wanted.key.bytes));
 	return Get(&wanted);
 }
 

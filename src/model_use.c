@@ -116,8 +116,9 @@ ForgetPointers(ModelUses *uses)
 	MomentSet(&uses->moment, snapshot);
 }
 
+/* One that is known at once to be for the value. */
 static ModelUse *
-FindByPointer(const ModelUses *uses, Datum value, Oid type, int32 typmod)
+FindByPlace(const ModelUses *uses, Datum value, Oid type, int32 typmod)
 {
 	int			i;
 
@@ -125,14 +126,14 @@ FindByPointer(const ModelUses *uses, Datum value, Oid type, int32 typmod)
 	{
 		ModelUse   *use = uses->uses[i];
 
-		if (use->type == type && use->typmod == typmod && ModelUseIsAt(use, value))
+		if (use->type == type && use->typmod == typmod && ModelUseIsForValue(uses, use, value))
 			return use;
 	}
 	return NULL;
 }
 
 static ModelUse *
-FindByKey(const ModelUses *uses, const ModelKey *key, Oid type, int32 typmod)
+FindByDigest(const ModelUses *uses, const mml_digest *digest, Oid type, int32 typmod)
 {
 	int			i;
 
@@ -141,7 +142,7 @@ FindByKey(const ModelUses *uses, const ModelKey *key, Oid type, int32 typmod)
 		ModelUse   *use = uses->uses[i];
 
 		if (use->type == type && use->typmod == typmod && use->name == NULL &&
-			memcmp(&use->key, key, sizeof(*key)) == 0)
+			memcmp(use->digest.heads, digest->heads, sizeof(digest->heads)) == 0)
 			return use;
 	}
 	return NULL;
@@ -151,17 +152,17 @@ FindByKey(const ModelUses *uses, const ModelKey *key, Oid type, int32 typmod)
 static ModelUse *
 FindByContent(ModelUses *uses, Datum value, Oid type, int32 typmod)
 {
-	ModelKey	key;
+	mml_digest	digest;
 	ModelUse   *use;
 
-	ModelValueIdentify(value, &key);
-	use = FindByKey(uses, &key, type, typmod);
+	ModelValueIdentify(value, &digest);
+	use = FindByDigest(uses, &digest, type, typmod);
 	if (use == NULL)
 	{
 		use = TakeUse(uses);
 		use->type = type;
 		use->typmod = typmod;
-		use->key = key;
+		use->digest = digest;
 	}
 	use->has_pointer = VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
 	if (use->has_pointer)
@@ -172,13 +173,11 @@ FindByContent(ModelUses *uses, Datum value, Oid type, int32 typmod)
 ModelUse *
 ModelUsesSearchValue(ModelUses *uses, Datum value, Oid type, int32 typmod)
 {
-	ModelUse   *use = NULL;
+	ModelUse   *use;
 
 	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
-	{
 		ForgetPointers(uses);
-		use = FindByPointer(uses, value, type, typmod);
-	}
+	use = FindByPlace(uses, value, type, typmod);
 	if (use == NULL)
 		use = FindByContent(uses, value, type, typmod);
 	use->value = value;
@@ -191,7 +190,7 @@ void
 ModelUseFetch(ModelUse *use)
 {
 	use->cached = NULL;
-	use->cached = use->name == NULL ? ModelCacheGetValue(&use->key, use->value) :
+	use->cached = use->name == NULL ? ModelCacheGetValue(&use->digest, use->value) :
 		ModelCacheGet(&use->version, GetActiveSnapshot());
 	use->generation = ModelCacheGeneration();
 }

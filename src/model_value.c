@@ -115,15 +115,14 @@ ModelValueLoad(mml_host *host, Datum value)
 }
 
 void
-ModelValueIdentify(Datum value, ModelKey *key)
+ModelValueIdentify(Datum value, mml_digest *digest)
 {
 	ByteSource	source;
 	mml_glimpse glimpse = {.self = &source, .read = ReadAt};
 
 	ByteSourceOpen(&source, value);
 	glimpse.total = source.size;
-	key->is_value = true;
-	if (mml_model_digest(&glimpse, key->bytes) != MML_OK)
+	if (mml_model_digest(&glimpse, digest) != MML_OK)
 	{
 		(void) ModelValueLoad(BridgeCreateHost(CurrentMemoryContext, 0), value);
 		elog(ERROR, "a value without the heads of a model was loaded as one");

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "fmgr.h"
+#include "nodes/primnodes.h"
 #include "utils/memutils.h"
 #include "windowapi.h"
 
@@ -59,6 +60,19 @@ typedef struct ScoreState
 	KeptRow		kept[MODEL_BLOCK_ROWS];
 } ScoreState;
 
+/*
+ * Whether an argument is the same for all rows of a partition: a constant or a
+ * parameter, be it the result of a subquery, which changes between scans only.
+ */
+static bool
+IsStable(const FmgrInfo *call, int argument)
+{
+	const WindowFunc *function = (const WindowFunc *) call->fn_expr;
+	const Node *node = list_nth(function->args, argument);
+
+	return IsA(node, Const) || IsA(node, Param);
+}
+
 static ScoreState *
 StateGet(FunctionCallInfo fcinfo, bool is_value)
 {
@@ -71,7 +85,7 @@ StateGet(FunctionCallInfo fcinfo, bool is_value)
 	state = MemoryContextAllocZero(context, sizeof(ScoreState));
 	state->is_value = is_value;
 	for (i = 0; i < N_ARGUMENTS; i++)
-		state->is_stable[i] = get_fn_expr_arg_stable(fcinfo->flinfo, i);
+		state->is_stable[i] = IsStable(fcinfo->flinfo, i);
 	state->row_context = AllocSetContextCreate(context, "moemlora score row", ALLOCSET_SMALL_SIZES);
 	state->block_context = AllocSetContextCreate(context, "moemlora score block", ALLOCSET_DEFAULT_SIZES);
 	ModelUsesInit(&state->uses, context);
@@ -136,18 +150,13 @@ BeginBlock(ScoreState *state, Datum model, HeapTupleHeader features)
 	ModelCacheHold(ModelUseModel(state->use), state->block_context);
 }
 
-/* Whether the model of another row is that of the block.  Of two values in a toast table it is not asked whether they are the same. */
+/* Whether the model of another row is that of the block, as far as is known at once. */
 static bool
 IsModelOfBlock(const ScoreState *state, Datum model)
 {
-	ModelKey	key;
-
-	if (!state->is_value)
-		return ModelUseIsNamed(state->use, DatumGetTextPP(model));
-	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(model)))
-		return ModelUseIsAt(state->use, model);
-	ModelValueIdentify(model, &key);
-	return memcmp(&key, &state->use->key, sizeof(key)) == 0;
+	if (state->is_value)
+		return ModelUseIsForValue(&state->uses, state->use, model);
+	return ModelUseIsNamed(state->use, DatumGetTextPP(model));
 }
 
 /* Whether rows of this type can be in the block. */

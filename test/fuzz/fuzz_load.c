@@ -218,13 +218,13 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 	input		from = {.bytes = bytes,.n = n};
 	mml_reader	reader = {.self = &from,.total = n,.read = read_next};
 	mml_glimpse glimpse = {.self = &from,.total = n,.read = read_at};
-	unsigned char digest[MML_DIGEST_BYTES];
-	mml_status	digested = mml_model_digest(&glimpse, digest);
+	mml_digest	digest;
+	mml_status	digested = mml_model_digest(&glimpse, &digest);
 	mml_model  *model;
 
 	if (mml_model_load(&host, &reader, &model) == MML_OK)
 	{
-		require(digested == MML_OK && from.next == n);
+		require(digested == MML_OK && from.next == n && mml_digest_is_of(&digest, bytes, n));
 		inspect(model);
 		score(&host, model, 1);
 		score(&host, model, N_ROWS);
