@@ -86,11 +86,32 @@ use(const mml_model *model)
 	mml_scorer_free(scorer);
 }
 
+static mml_status
+read_at(void *self, uint64_t at, void *bytes, size_t n)
+{
+	const unit_bytes *from = self;
+
+	unit_check(at <= from->n && n <= from->n - at, "%zu bytes at %llu of %zu", n, (unsigned long long) at, from->n);
+	memcpy(bytes, from->at + at, n);
+	return MML_OK;
+}
+
+static mml_status
+digest_of(const unit_bytes *bytes, mml_digest *digest)
+{
+	unit_bytes	from = *bytes;
+	mml_glimpse glimpse = {.self = &from,.total = bytes->n,.read = read_at};
+
+	return mml_model_digest(&glimpse, digest);
+}
+
 /* Loads bytes; `may_be_sound`: not every change can be told from a model. */
 static mml_status
 check_load(const char *what, size_t place, const unit_bytes *bytes, bool may_be_sound)
 {
 	mml_model  *model = NULL;
+	mml_digest	digest;
+	mml_status	digested = digest_of(bytes, &digest);
 	mml_status	status;
 
 	unit.most_used = 0;
@@ -99,6 +120,8 @@ check_load(const char *what, size_t place, const unit_bytes *bytes, bool may_be_
 	if (status == MML_OK)
 		use(model);
 	mml_model_free(model);
+	if (status == MML_OK && digested != MML_OK)
+		unit_check(false, "%s at %zu: a sound model has no digest", what, place);
 	unit_check(status == MML_BAD_MODEL || (may_be_sound && status == MML_OK), "%s at %zu: status %d, %s %s", what,
 			   place, status, unit_error(&unit.host), unit.host.error.detail);
 	if (unit.n_held != 0)
@@ -252,6 +275,46 @@ test_heads(void)
 	unit_bytes_free(&changed);
 }
 
+/* A digest tells all changes of heads, and so of lengths and checksums; bytes that are no model have none. */
+static void
+test_digest(void)
+{
+	unit_bytes	changed = copy_of(&good, good.n);
+	mml_digest	digest;
+	mml_digest	other;
+
+	unit_check(digest_of(&good, &digest) == MML_OK, "a model has a digest");
+	unit_check(digest_of(&changed, &other) == MML_OK && memcmp(digest.key, other.key, sizeof(digest.key)) == 0,
+			   "equal bytes have equal digests");
+	unit_check(mml_digest_is_of(&digest, good.at, good.n) && !mml_digest_is_of(&digest, good.at, good.n - 1),
+			   "a digest is of its bytes, all of them");
+	for (int i = 0; i < MML_SECTIONS; i++)
+	{
+		size_t		payload = section_at(&good, i) + MML_SECTION_HEAD;
+
+		changed.at[payload] ^= 1;
+		sign(&changed, i);
+		unit_check(digest_of(&changed, &other) == MML_OK && memcmp(digest.key, other.key, sizeof(digest.key)) != 0 &&
+				   !mml_digest_is_of(&digest, changed.at, changed.n), "section %d changes the digest", i);
+		changed.at[payload] ^= 1;
+		sign(&changed, i);
+		for (size_t at = payload - MML_SECTION_HEAD; at < payload - 8; at++)
+		{
+			changed.at[at] ^= 16;
+			unit_check(digest_of(&changed, &other) == MML_BAD_MODEL, "byte %zu of the head of section %d", at, i);
+			changed.at[at] ^= 16;
+		}
+	}
+	for (size_t n = 0; n < good.n; n++)
+	{
+		changed.n = n;
+		if (n >= MML_FILE_HEAD)
+			set_number(changed.at + 16, 8, n);
+		unit_check(digest_of(&changed, &other) == MML_BAD_MODEL, "cut at %zu", n);
+	}
+	unit_bytes_free(&changed);
+}
+
 int
 main(void)
 {
@@ -282,6 +345,7 @@ main(void)
 		(void) unit_save(&unit.host, model, &good);
 		mml_model_free(model);
 		test_heads();
+		test_digest();
 		test_lengths();
 		test_flips();
 		test_extremes();

@@ -118,6 +118,49 @@ check_facts(const mml_model *a, const mml_model *b)
 	}
 }
 
+/* The names under which tensors are listed are those under which they are found, and the list is all there is. */
+static void
+check_list(const mml_model *model)
+{
+	mml_tensor_facts facts;
+	mml_tensor_view view;
+	mml_model_facts whole;
+	uint64_t	n = 0;
+	bool		has_embedding = false;
+
+	for (int i = 0; i < mml_model_tensors(model); i++)
+	{
+		mml_model_get_tensor(model, i, &facts);
+		n += facts.rows * facts.cols;
+		has_embedding = has_embedding || strcmp(facts.name, "embedding.user") == 0;
+		unit_check(facts.name[strlen(facts.name) - 1] != '.', "tensor %s has a whole name", facts.name);
+		if (mml_model_tensor(model, facts.name, &view))
+			unit_check(view.rows == facts.rows && view.cols == facts.cols, "shape of %s", facts.name);
+	}
+	mml_model_get_facts(model, &whole);
+	unit_check(has_embedding && n == (uint64_t) whole.parameters, "%llu numbers, %lld parameters",
+			   (unsigned long long) n, (long long) whole.parameters);
+}
+
+/* Feature `price` is standardised by mean and deviation of its values. */
+static void
+check_scale(const mml_model *a, const mml_model *b)
+{
+	for (int f = 0; f < mml_model_features(a); f++)
+	{
+		double		mean[2];
+		double		deviation[2];
+		mml_field_spec spec;
+
+		mml_model_feature(a, f, &spec);
+		mml_model_feature_scale(a, f, &mean[0], &deviation[0]);
+		mml_model_feature_scale(b, f, &mean[1], &deviation[1]);
+		unit_check(mean[0] == mean[1] && deviation[0] == deviation[1], "scale of %s", spec.name);
+		if (spec.kind == MML_NUMERIC)
+			unit_check(deviation[0] == 1 / a->fields[f].inverse_std && deviation[0] > 0, "deviation of %s", spec.name);
+	}
+}
+
 static void
 check_tensor(const mml_model *a, const mml_model *b, const char *name, bool is_there)
 {
@@ -155,6 +198,9 @@ check_round_trip(const char *name, const char *value)
 	check_features(model, loaded);
 	check_domains(model, loaded);
 	check_facts(model, loaded);
+	check_scale(model, loaded);
+	check_list(loaded);
+	unit_check(mml_model_phases(loaded) > 0 && isnan(mml_model_phase(loaded, 0)->seconds), "durations are not stored");
 	mml_model_get_facts(model, &facts);
 	check_tensor(model, loaded, "embedding.user", true);
 	check_tensor(model, loaded, "linear.domain", model->params->shape.has_linear);
