@@ -77,6 +77,10 @@ foreach my $case ([ 'alice', 500 ], [ 'bob', 1500 ])
 	is(sql($node, $rows, user => $role), $n, "on the rows that $role may see");
 	is(sql($node, evaluate('shown'), user => $role), $n, "$role evaluates on those rows");
 }
+sql($node, q{SELECT moemlora_grant('alice''s', 'bob')}, %alice);
+is( sql($node, q{SELECT rows FROM moemlora_evaluate('alice''s', 'shown', 'clicked', 'place') WHERE scope = 'all'},
+		user => 'bob'),
+	'1500', 'who evaluates the model of another reads his own rows');
 is(sql($node, train('shown')), 't', 'a superuser trains');
 is(sql($node, $rows), '2000', 'on all rows');
 refuses($node, 'SET row_security = off; ' . train('shown'), '42501', qr/row-level security/,
