@@ -1,1 +1,0 @@
-1..0 # SKIP extension vector is not installed
