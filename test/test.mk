@@ -3,10 +3,14 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check unit golden fuzz fuzz-programs demo bench latency growth movielens taobao
+.PHONY: check check-majors unit golden fuzz fuzz-programs demo bench latency growth movielens taobao
 
 check:
 	+@test/check.sh
+
+# SUITES, ROOTS and so on as environment, see there.
+check-majors:
+	@test/check_majors.sh
 
 # The core under sanitizers, without a server: each test/unit/test_*.c is a
 # program, and so is golden.c; the other files there are linked to all of them.
