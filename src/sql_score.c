@@ -14,6 +14,7 @@
 
 #include "fmgr.h"
 #include "nodes/primnodes.h"
+#include "optimizer/optimizer.h"
 #include "utils/memutils.h"
 #include "windowapi.h"
 
@@ -56,21 +57,19 @@ typedef struct ScoreState
 	MemoryContext block_context;	/* of the rows kept; reset at every block */
 	ModelUses	uses;
 	ModelUse   *use;			/* of all rows kept */
+	Size		model_bytes;	/* of values evaluated for the block, which the server may hold until it ends */
 	int			n_kept;
 	KeptRow		kept[MODEL_BLOCK_ROWS];
 } ScoreState;
 
-/*
- * Whether an argument is the same for all rows of a partition: a constant or a
- * parameter, be it the result of a subquery, which changes between scans only.
- */
+/* Whether an argument is the same for all rows of a scan: it reads nothing of the row. */
 static bool
 IsStable(const FmgrInfo *call, int argument)
 {
 	const WindowFunc *function = (const WindowFunc *) call->fn_expr;
-	const Node *node = list_nth(function->args, argument);
+	Node	   *node = list_nth(function->args, argument);
 
-	return IsA(node, Const) || IsA(node, Param);
+	return !contain_var_clause(node) && !contain_volatile_functions(node);
 }
 
 static ScoreState *
@@ -198,6 +197,8 @@ ReadRow(ScoreState *state, WindowObject window, int place)
 	{
 		if (!GetArgument(window, ARGUMENT_MODEL, place, &value, NULL))
 			return true;
+		if (state->is_value && !VARATT_IS_EXTERNAL(DatumGetPointer(value)))
+			state->model_bytes += VARSIZE_ANY(DatumGetPointer(value));
 		if (is_first)
 			BeginBlock(state, value, kept->features);
 		else if (!IsModelOfBlock(state, value))
@@ -239,13 +240,15 @@ ReadBlock(ScoreState *state, WindowObject window)
 
 	MemoryContextReset(state->block_context);
 	state->n_kept = 0;
+	state->model_bytes = 0;
 	do
 	{
 		MemoryContextReset(state->row_context);
 		if (!ReadRow(state, window, n_rows))
 			break;
 		n_rows++;
-	} while (n_rows < MODEL_BLOCK_ROWS && MemoryContextMemAllocated(state->block_context, false) < limit);
+	} while (n_rows < MODEL_BLOCK_ROWS &&
+			 MemoryContextMemAllocated(state->block_context, false) + state->model_bytes < limit);
 	if (state->n_kept > 0)
 		RunCasts(state);
 	MemoryContextSwitchTo(caller);
