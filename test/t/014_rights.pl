@@ -44,6 +44,7 @@ sub train
 sql($node, train('m'), %db, user => 'owner') foreach 1, 2;
 sql($node, train('of another'), %db, user => 'landlord');
 sql($node, q{SELECT moemlora_grant('m', 'grantees')}, %db, user => 'owner');
+sql($node, q{CREATE TABLE exported AS SELECT moemlora_export('m') AS model; GRANT SELECT ON exported TO PUBLIC}, %db);
 
 # What a role may do: [query, what it answers, name]; each leaves things as they were.
 my @uses = (
@@ -52,9 +53,12 @@ my @uses = (
 	[ q{SELECT moemlora_predict('m', 'place 1', '{}') > 0}, 't', 'predict, text' ],
 	[ q{SELECT count(moemlora_score) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown s) AS x}, '500', 'score' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')}, '6', 'evaluate' ],
-	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ]);
+	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ],
+	[ q{SELECT moemlora_inspect('m') ? 'backbone'}, 't', 'inspect' ],
+	[ q{SELECT length(moemlora_export('m', 1)) > 1000}, 't', 'export' ]);
 my @changes = map { [ "BEGIN; $_->[0]; ROLLBACK", $_->[1], $_->[2] ] } (
 	[ train('m'), 't', 'train' ],
+	[ q{SELECT moemlora_import('m', (SELECT model FROM exported))}, '3', 'import' ],
 	[ q{SELECT moemlora_promote('m', 1)}, '', 'promote' ],
 	[ q{SELECT moemlora_promote('m', 2)}, '', 'promote what is current' ],
 	[ q{SELECT moemlora_rollback('m')}, '1', 'roll back' ],
