@@ -274,6 +274,21 @@ find_section(const uint8_t *bytes, size_t n, unsigned int number, size_t *head)
 	return false;
 }
 
+/* Changes a payload of n bytes that may become `most`: a word of it to a count or index, or anything; its new length. */
+static size_t
+change(uint8_t *payload, size_t n, size_t most, uint64_t draw)
+{
+	static const uint32_t words[8] = {0, 1, 2, 3, 0x7FFFFFFF, 0xFFFFFFFF, 65535, 1000000000};
+	size_t		at;
+
+	if (draw % 2 == 0 || n < 4)
+		return LLVMFuzzerMutate(payload, n, most);
+	at = draw / 16 % (n - 3);
+	for (int i = 0; i < 4; i++)
+		payload[at + (size_t) i] = (uint8_t) (words[draw / 2 % 8] >> (8 * i));
+	return n;
+}
+
 size_t
 LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned int seed)
 {
@@ -285,13 +300,13 @@ LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned int seed
 	mml_checksum sum;
 
 	/* one in so many is changed anywhere */
-	if (seed % 16 == 0 || !find_section(bytes, n, seed % MML_SECTIONS, &head))
+	if (seed % 16 == 0 || !find_section(bytes, n, (unsigned int) (mml_mix(seed) % MML_SECTIONS), &head))
 		return LLVMFuzzerMutate(bytes, n, most);
 	payload = bytes + head + MML_SECTION_HEAD;
 	old = number_at(bytes + head + 8, 8);
 	rest = malloc(n);
 	memcpy(rest, payload + old, n - head - MML_SECTION_HEAD - old);
-	now = LLVMFuzzerMutate(payload, old, old + most - n);
+	now = change(payload, old, old + most - n, mml_mix(seed + 1ULL) >> 8);
 	memcpy(payload + now, rest, n - head - MML_SECTION_HEAD - old);
 	free(rest);
 	n = n - old + now;
