@@ -63,7 +63,10 @@ SHLIB_LINK = $(BLAS_LIBS) -lm
 SCRIPT = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
 # (On the command line DATA is an argument of "make movielens" and "make taobao".)
-override DATA := $(filter-out $(SCRIPT),$(wildcard sql/$(EXTENSION)--*.sql))
+override DATA := $(wildcard sql/$(EXTENSION)--*--*.sql sql/released/$(EXTENSION)--*.sql)
+ifneq (,$(filter %/$(notdir $(SCRIPT)),$(DATA)))
+$(error version $(EXTVERSION) is released: raise default_version in $(EXTENSION).control)
+endif
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION)
