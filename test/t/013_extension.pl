@@ -89,6 +89,39 @@ foreach my $schema ('public', 'public', '"Odd schema"')
 $session->ask('DROP TABLE shown');
 is(sql($node, $objects, %house), $before, 'nor did the training');
 
+# So may a role that was granted CREATE on a database of somebody else: it owns
+# the extension and its models, but not the tables.
+my %lodger = (db => 'house', user => 'lodger');
+
+sql($node, 'CREATE ROLE lodger LOGIN; GRANT CREATE ON DATABASE house TO lodger');
+sql($node, 'CREATE SCHEMA room', %lodger);
+$before = sql($node, $objects, %house);
+sql($node, 'CREATE EXTENSION moemlora SCHEMA room', %lodger);
+is( sql($node, q{
+		SELECT extowner::regrole, relowner::regrole, proowner::regrole, nspowner::regrole
+		FROM pg_extension, pg_class, pg_proc, pg_namespace
+		WHERE extname = 'moemlora' AND pg_class.oid = 'moemlora.model'::regclass
+		AND proname = 'moemlora_train' AND nspname = 'moemlora'
+	}, db => 'house'),
+	join('|', 'lodger', (sql($node, 'SELECT rolname FROM pg_roles WHERE oid = 10')) x 3),
+	'of the extension only its entry belongs to who created it');
+sql($node, q{CREATE TABLE room.shown AS SELECT i % 50 AS user_id, 'place ' || i % 3 AS place, i * 7 % 11 < 4 AS clicked
+	FROM generate_series(1, 2000) AS i}, %lodger);
+is( sql($node, q{SELECT count(*) FROM room.moemlora_train('m', 'room.shown', 'clicked', 'place', NULL,
+		'{"epochs": 1, "hidden": [4]}')}, %lodger),
+	'5', 'the lodger trains');
+is( sql($node, q{SELECT room.moemlora_predict('m', 'place 1', '{"user_id": 7}') BETWEEN 0 AND 1, owner FROM moemlora.models},
+		%lodger),
+	't|lodger', 'and scores');
+foreach my $write ('SELECT data FROM moemlora.component', 'UPDATE moemlora.model SET owner = owner',
+	'ALTER TABLE moemlora.model ADD x int', 'ALTER FUNCTION room.moemlora_drop(text) SECURITY DEFINER',
+	'DROP TABLE moemlora.grant', 'CREATE TABLE moemlora.trap (i int)')
+{
+	refuses($node, $write, '42501', qr/permission denied|must be owner/, "but may not: $write", %lodger);
+}
+sql($node, 'DROP TABLE room.shown; DROP EXTENSION moemlora', %lodger);
+is(sql($node, $objects, %house), $before, 'and DROP EXTENSION by the lodger leaves nothing');
+
 # Others' objects in the way: refused, and nobody's code is taken over.
 refuses($node, 'CREATE EXTENSION moemlora', '42501', qr/permission denied to create extension/,
 	'a tenant may not create it',
