@@ -296,6 +296,9 @@ extern mml_status mml_rows_end_training(mml_rows *rows, const mml_row_facts *fac
 /* `domain` unknown to the model: as its option unknown_domain says. */
 extern mml_status mml_rows_end_scoring(mml_rows *rows, const char *domain, size_t domain_length);
 
+/* The same for a row that is of no known domain, whatever the option says. */
+extern void mml_rows_end_without_domain(mml_rows *rows);
+
 /* Rows held now; and whether another one fits (always, for training). */
 extern size_t mml_rows_count(const mml_rows *rows);
 extern bool mml_rows_full(const mml_rows *rows);
@@ -512,7 +515,8 @@ extern void mml_model_get_facts(const mml_model *model, mml_model_facts *facts);
 
 /*
  * Named tensors, as MODELS.md section 4 names them.  A view: element (i, j) is
- * values[i * stride + j].  False when there is no such tensor.
+ * values[i * stride + j].  A tensor of all experts side by side can be had as a
+ * whole and by expert.  False when there is no such tensor.
  */
 typedef struct mml_tensor_view
 {
@@ -622,6 +626,13 @@ extern mml_status mml_score(mml_scorer *scorer, float *probabilities);
 
 /* The same as logits. */
 extern mml_status mml_score_logits(mml_scorer *scorer, float *logits);
+
+/*
+ * What the network takes in of one feature (its number; that of the domain is
+ * mml_model_features()) of the one row held: embedding: [d], MODELS.md section
+ * 1.  Then the set is reset.
+ */
+extern mml_status mml_scorer_embedding(mml_scorer *scorer, int field, float *embedding);
 
 /* Bytes that the scorer takes now, without the model. */
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);

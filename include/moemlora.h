@@ -91,6 +91,12 @@ extern Binding *BindingForJson(const mml_model *model);
 /* Scoring: columns of a query's result, by name whatever the names are. */
 extern Binding *BindingForColumns(TupleDesc desc, const mml_model *model);
 
+/*
+ * One value: column 1 of `desc` to this feature (the number of features: to
+ * none).  All other features are column 2 of the rows to put, always NULL.
+ */
+extern Binding *BindingForValue(TupleDesc desc, const mml_model *model, int feature);
+
 /* SQL type names of the features' columns, in order: C strings. */
 extern List *BindingTypeNames(const Binding *binding);
 

@@ -610,6 +610,30 @@ Errors: undefined_object (no such model or version), insufficient_privilege.
 Example: SELECT jsonb_pretty(moemlora_inspect('ctr') - 'tensors');$$;
 
 ------------------------------------------------------------------------------
+-- Looking into a model.
+
+CREATE FUNCTION @extschema@.moemlora_tensor(model text, name text) RETURNS real[]
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_tensor(text, text) IS
+$$A tensor of a model's current version, rows x columns. name: one of those that moemlora_inspect() lists under tensors; those of experts (expert.tower.0.down) hold all experts side by side, and can be had of one expert, counted from 0 (expert.2.tower.0.down). Needs the right to use the model.
+Errors: undefined_object (no such model or tensor), insufficient_privilege, program_limit_exceeded (more numbers than an array can have).
+Example: SELECT moemlora_tensor('ctr', 'gate.domain');$$;
+
+CREATE FUNCTION @extschema@.moemlora_embedding(model text, feature text, value anyelement) RETURNS real[]
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_embedding(text, text, anyelement) IS
+$$What the network takes in of a value of a feature, as moemlora_predict() reads it: embedding_dim numbers. Categorical: its row of the table, that of unknown values, or that of NULL; a number: its row times the standardised value, zeros for NULL; multi: the mean over the elements, zeros without any; vector: its projection. Feature domain is the domain: an unknown one as option unknown_domain says, NULL for NULL. Needs the right to use the model.
+Errors: undefined_object (no such model or feature), insufficient_privilege, datatype_mismatch, data_exception (NaN or infinity).
+Example: UPDATE items SET embedding = moemlora_embedding('ctr', 'item_id', id)::vector;$$;
+
+CREATE FUNCTION @extschema@.moemlora_embedding(model text, feature text, value text) RETURNS real[]
+	AS 'MODULE_PATHNAME', 'moemlora_embedding_text' LANGUAGE c STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION @extschema@.moemlora_embedding(text, text, text) IS
+$$The same for text, and for literals without a type: of numeric features too.
+Errors: as with a value of another type, and invalid_text_representation (no number).
+Example: SELECT moemlora_embedding('ctr', 'domain', 'books');$$;
+
+------------------------------------------------------------------------------
 -- Comparing.
 
 CREATE FUNCTION @extschema@.moemlora_evaluate(

@@ -482,6 +482,24 @@ BindingForColumns(TupleDesc desc, const mml_model *model)
 	return binding;
 }
 
+/* The feature is column 1, all others are column 2, which must be NULL; feature n_features is none of them. */
+Binding *
+BindingForValue(TupleDesc desc, const mml_model *model, int feature)
+{
+	Binding    *binding = CreateForModel(model);
+	mml_field_spec spec;
+	int			i;
+
+	for (i = 0; i < binding->n_features; i++)
+		binding->features[i].column.index = 1;
+	if (feature < binding->n_features)
+	{
+		mml_model_feature(model, feature, &spec);
+		BindFeature(binding, feature, desc, 0, &spec);
+	}
+	return binding;
+}
+
 /* ROW(...) gives its fields the names f1, f2, ... */
 static bool
 HasNoNames(TupleDesc desc)

@@ -496,7 +496,7 @@ mml_params_view(const mml_params *params, const mml_arena *arena, const mml_fiel
 
 		if (!is_named(tensor, fields, is_part ? physical : name))
 			continue;
-		if (is_part == (tensor->part == MML_PART_WHOLE))
+		if (is_part && tensor->part == MML_PART_WHOLE)
 			return false;
 		view->values = mml_arena_at(arena, is_gradient ? tensor->gradient : tensor->value);
 		view->rows = tensor->rows;

@@ -661,6 +661,13 @@ mml_rows_end_scoring(mml_rows *rows, const char *domain, size_t domain_length)
 	return MML_OK;
 }
 
+void
+mml_rows_end_without_domain(mml_rows *rows)
+{
+	look_up(rows);
+	close_record(rows, 0.0f, 1.0f, 0, 0);
+}
+
 /* --------------------------------------------------------------------- raw */
 
 void

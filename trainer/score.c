@@ -323,3 +323,18 @@ mml_score(mml_scorer *scorer, float *probabilities)
 	}
 	return MML_OK;
 }
+
+mml_status
+mml_scorer_embedding(mml_scorer *scorer, int field, float *embedding)
+{
+	size_t		d = (size_t) scorer->net.shape.dim;
+
+	MML_TRY(refresh_pages(scorer));
+	scorer->index[0] = 0;
+	scorer->batch.row = scorer->index;
+	mml_gather(&scorer->net, &scorer->batch, 0, 1);
+	for (size_t j = 0; j < d; j++)
+		embedding[j] = scorer->batch.x[(size_t) field * d + j] + 0.0f;	/* -0 becomes 0 */
+	mml_rows_reset(scorer->rows);
+	return MML_OK;
+}

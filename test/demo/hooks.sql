@@ -1,42 +1,13 @@
 --
 -- hooks.sql - what expert_diversity and gate_entropy act on, measured in stored
--- models.  Run by hooks.sh; needs schema demo, and the rights of the database's
--- owner: the weights are read out of the stored bytes, whose format is drawn in
--- trainer/serialize.c.
+-- models.  Run by hooks.sh; needs schema demo, and the right to use the models.
 --
 
--- A whole number of 4 bytes, the lowest first.
-CREATE FUNCTION demo.word(bytes bytea, at int) RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN get_byte(bytes, at) + (get_byte(bytes, at + 1) << 8) + (get_byte(bytes, at + 2) << 16)
-	   + (get_byte(bytes, at + 3)::bigint << 24);
-
--- A real number of 4 bytes: sign, 8 bits of exponent, 23 of mantissa.
-CREATE FUNCTION demo.float(word bigint) RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN word >> 31 = 1 THEN -1 ELSE 1 END
-	   * CASE WHEN (word >> 23) & 255 = 0 THEN 0
-		 ELSE ((word & 8388607) + 8388608) * 2::float8 ^ (((word >> 23) & 255) - 150) END;
-
--- A tensor of a model's current version: row, column (from 0), value.  It lies
--- behind its name, which has its length in front, and two numbers of 8 bytes:
--- of rows and of columns.
+-- A tensor of a model's current version: row, column (from 0), value.
 CREATE FUNCTION demo.tensor(model text, name text) RETURNS TABLE (i int, j int, x float8)
 LANGUAGE sql STABLE AS $$
-	WITH stored AS MATERIALIZED (
-		SELECT string_agg(data, '' ORDER BY part) AS bytes
-		FROM moemlora.model AS m JOIN moemlora.version AS v ON v.model_id = m.id AND v.number = m.current_version
-		JOIN moemlora.component AS c ON c.version_id = v.id
-		WHERE m.name = tensor.model),
-	named AS (
-		SELECT bytes, position(set_byte('\x00000000', 0, length(tensor.name)) || tensor.name::bytea IN bytes)
-			   + 3 + length(tensor.name) AS at
-		FROM stored),
-	sized AS (SELECT bytes, at + 16 AS at, demo.word(bytes, at)::int AS n_rows, demo.word(bytes, at + 8)::int AS n_cols FROM named),
-	numbers AS MATERIALIZED (
-		SELECT substring(bytes FROM at + 1 FOR 4 * n_rows * n_cols) AS bytes, n_rows, n_cols FROM sized)
-	SELECT i, j, demo.float(demo.word(bytes, 4 * (i * n_cols + j)))
-	FROM numbers, generate_series(0, n_rows - 1) AS i, generate_series(0, n_cols - 1) AS j
+	SELECT ((n - 1) / array_length(numbers, 2))::int, ((n - 1) % array_length(numbers, 2))::int, x
+	FROM moemlora_tensor(tensor.model, tensor.name) AS numbers, unnest(numbers) WITH ORDINALITY AS u (x, n)
 $$;
 
 -- Of three tower layers.  overlap: what expert_diversity weighs, the sum over the

@@ -125,6 +125,47 @@ test_capacity(void)
 	mml_model_free(model);
 }
 
+/* Each feature's part of the network's input, and a row after it scores as ever. */
+static void
+test_embedding(void)
+{
+	mml_model  *model = train("mean", "domain");
+	mml_scorer *scorer = create(model, MML_MODE_GATE, 1);
+	mml_rows   *rows = mml_scorer_rows(scorer);
+	float		before = score_values(scorer, NULL, 7, "item 3");
+	float		embedding[64];
+	float		mean = 0.0f;
+	mml_tensor_view view;
+
+	for (int is_known = 0; is_known < 2; is_known++)
+	{
+		uint32_t	row = is_known ? mml_vocabulary_find(&model->fields[0].vocabulary, mml_hash_integer(7)) : 0;
+
+		(void) mml_rows_begin(rows);
+		(void) mml_put_integer(rows, 0, is_known ? 7 : 12345);
+		for (int f = 1; f < 5; f++)
+			(void) mml_put_null(rows, f);
+		mml_rows_end_without_domain(rows);
+		unit_check(mml_scorer_embedding(scorer, 0, embedding) == MML_OK && mml_rows_count(rows) == 0, "embedding: %s",
+				   unit_error(&unit.host));
+		unit_check(mml_model_tensor(model, "embedding.user", &view) && (row != 0) == is_known &&
+				   memcmp(embedding, view.values + row * view.stride, view.cols * sizeof(float)) == 0,
+				   "the embedding of a user is a row of the table");
+	}
+	(void) mml_rows_begin(rows);
+	for (int f = 0; f < 5; f++)
+		(void) mml_put_null(rows, f);
+	(void) mml_rows_end_scoring(rows, "nowhere", 7);
+	unit_check(mml_scorer_embedding(scorer, mml_model_features(model), embedding) == MML_OK &&
+			   mml_model_tensor(model, "embedding.domain", &view), "embedding: %s", unit_error(&unit.host));
+	for (size_t i = 1; i < view.rows; i++)
+		mean += view.values[i * view.stride] / (float) (view.rows - 1);
+	unit_close(embedding[0], mean, 1e-6, "the embedding of an unknown domain is the mean");
+	unit_check(score_values(scorer, NULL, 7, "item 3") == before, "a score repeats after embeddings");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+}
+
 /* What is refused in a row leaves no trace in the next ones. */
 static void
 test_refused_rows(void)
@@ -465,6 +506,7 @@ main(void)
 	test_values();
 	test_modes();
 	test_capacity();
+	test_embedding();
 	test_refused_rows();
 	test_far_numbers(MML_MODE_GATE, "domain");
 	test_far_numbers(MML_MODE_GATE, "input");

@@ -134,8 +134,8 @@ check_list(const mml_model *model)
 		n += facts.rows * facts.cols;
 		has_embedding = has_embedding || strcmp(facts.name, "embedding.user") == 0;
 		unit_check(facts.name[strlen(facts.name) - 1] != '.', "tensor %s has a whole name", facts.name);
-		if (mml_model_tensor(model, facts.name, &view))
-			unit_check(view.rows == facts.rows && view.cols == facts.cols, "shape of %s", facts.name);
+		unit_check(mml_model_tensor(model, facts.name, &view) && view.rows == facts.rows && view.cols == facts.cols &&
+				   view.stride == facts.cols, "shape of %s", facts.name);
 	}
 	mml_model_get_facts(model, &whole);
 	unit_check(has_embedding && n == (uint64_t) whole.parameters, "%llu numbers, %lld parameters",

@@ -1,0 +1,120 @@
+-- looking into a model: moemlora_tensor(), moemlora_embedding()
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+
+CREATE TABLE visits AS
+SELECT i AS id, CASE WHEN i % 50 = 0 THEN i ELSE nullif(i % 37, 0) END AS user_id, (i % 23)::text AS item_id, CASE WHEN i % 10 > 0 THEN i % 41 * 0.5::real END AS price,
+	ARRAY[i % 5, i % 7]::text[] AS tags, ARRAY[i % 3, i % 11, 1]::real[] AS picture,
+	(i % 37 * 7 + i % 23 * 3 + i % 3) % 5 < 2 AS clicked, (ARRAY['books', 'games', 'films'])[i % 3 + 1] AS category
+FROM generate_series(1, 900) AS i;
+CREATE FUNCTION train(model text, options jsonb) RETURNS boolean LANGUAGE sql AS $$
+	SELECT count(*) > 0 FROM moemlora_train(model, 'visits', 'clicked', 'category', ARRAY['user_id', 'item_id', 'price', 'tags', 'picture'],
+		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "min_domain_rows": 10, "min_count": 2, "learning_rate": 0.02}' || options)
+$$;
+SELECT train('gated', '{"recipe": "paper", "serve": "gate"}'), train('own', '{"method": "mlora", "serve": "own", "unknown_domain": "mean"}'),
+	train('plain', '{"method": "backbone", "unknown_domain": "error"}');
+
+-- every tensor that moemlora_inspect() lists is there, as large as it says
+SELECT m AS model, count(*) > 5 AS some,
+	bool_and(array_dims(moemlora_tensor(m, t ->> 'name')) = format('[1:%s][1:%s]', t ->> 'rows', t ->> 'cols')) AS dimensions
+FROM unnest(ARRAY['gated', 'own', 'plain']) AS m, jsonb_array_elements(moemlora_inspect(m) -> 'tensors') AS t GROUP BY m ORDER BY m;
+
+-- experts lie side by side: the columns of down, the rows of up
+WITH t AS (SELECT e, moemlora_tensor('gated', 'expert.tower.0.down') AS down, moemlora_tensor('gated', format('expert.%s.tower.0.down', e)) AS own_down,
+		moemlora_tensor('gated', 'expert.tower.0.up') AS up, moemlora_tensor('gated', format('expert.%s.tower.0.up', e)) AS own_up
+	FROM generate_series(0, 2) AS e),
+	r AS (SELECT *, array_length(own_down, 2) AS r FROM t)
+SELECT e, own_down = (SELECT array_agg(row ORDER BY i) FROM (SELECT i, array_agg(down[i][e * r + j] ORDER BY j) AS row
+		FROM generate_series(1, array_length(down, 1)) AS i, generate_series(1, r) AS j GROUP BY i) AS rows) AS down,
+	own_up = (SELECT array_agg(row ORDER BY j) FROM (SELECT j, array_agg(up[e * r + j][i] ORDER BY i) AS row
+		FROM generate_series(1, array_length(up, 2)) AS i, generate_series(1, r) AS j GROUP BY j) AS rows) AS up
+FROM r ORDER BY e;
+
+-- a value is a row of its table; of different values another one
+CREATE FUNCTION place(model text, feature text, embedding real[]) RETURNS bigint LANGUAGE sql AS $$
+	SELECT min(i) FROM moemlora_tensor(model, 'embedding.' || feature) AS t, generate_subscripts(t, 1) AS i
+	WHERE embedding = ARRAY(SELECT t[i][j] FROM generate_subscripts(t, 2) AS j ORDER BY j)
+$$;
+SELECT count(DISTINCT place), min(place), max(place), count(*) FILTER (WHERE place IS NULL) AS missing
+FROM (SELECT place('gated', 'user_id', moemlora_embedding('gated', 'user_id', u)) FROM generate_series(1, 36) AS u) AS users;
+SELECT moemlora_embedding('gated', 'user_id', 5) = moemlora_embedding('gated', 'user_id', '5') AS text_is_number,
+	moemlora_embedding('gated', 'user_id', 5) = moemlora_embedding('gated', 'user_id', 5::smallint) AS smallint_is_integer,
+	moemlora_embedding('gated', 'item_id', 5) = moemlora_embedding('gated', 'item_id', '5'::varchar) AS number_is_text,
+	moemlora_embedding('gated', 'item_id', '5') = moemlora_embedding('gated', 'user_id', '5') AS same_in_other_feature;
+-- unknown values have the first row, NULL has the second
+SELECT moemlora_embedding('gated', 'user_id', 99999) = ARRAY(SELECT t[1][j] FROM generate_subscripts(t, 2) AS j ORDER BY j) AS unknown,
+	moemlora_embedding('gated', 'user_id', NULL::int) = ARRAY(SELECT t[2][j] FROM generate_subscripts(t, 2) AS j ORDER BY j) AS "null",
+	moemlora_embedding('gated', 'user_id', 99999) = moemlora_embedding('gated', 'user_id', 50) AS rare,
+	moemlora_embedding('gated', 'user_id', 99999) = moemlora_embedding('gated', 'user_id', NULL::int) AS same,
+	moemlora_embedding('gated', 'user_id', NULL) = moemlora_embedding('gated', 'user_id', NULL::int) AS untyped_null
+FROM moemlora_tensor('gated', 'embedding.user_id') AS t;
+
+-- a number: its row times the standardised value
+SELECT price, (SELECT bool_and(abs(e[j] - z * t[1][j]) < 1e-6) FROM generate_subscripts(t, 2) AS j) AS embedding
+FROM (SELECT price, (price - (f ->> 'mean')::float8) / (f ->> 'std')::float8 AS z, moemlora_embedding('gated', 'price', price) AS e
+	FROM jsonb_array_elements(moemlora_inspect('gated') -> 'features') AS f, unnest(ARRAY[0, 3.5, -100]::real[]) AS n(price) WHERE f ->> 'name' = 'price') AS v,
+	moemlora_tensor('gated', 'embedding.price') AS t;
+SELECT moemlora_embedding('gated', 'price', NULL::real) AS "null", moemlora_embedding('gated', 'price', '3.5') = moemlora_embedding('gated', 'price', 3.5) AS literal,
+	moemlora_embedding('gated', 'price', 3) = moemlora_embedding('gated', 'price', 3.0::float8) AS whole;
+
+-- multi: the mean; a vector: its projection
+SELECT (SELECT bool_and(abs(e[j] - (one[j] + 2 * two[j]) / 3) < 1e-6) FROM generate_subscripts(e, 1) AS j) AS mean, none, "null"
+FROM moemlora_embedding('gated', 'tags', ARRAY['1', '2', NULL, '2']) AS e, moemlora_embedding('gated', 'tags', ARRAY[1]) AS one, moemlora_embedding('gated', 'tags', ARRAY['2']) AS two,
+	moemlora_embedding('gated', 'tags', '{}'::text[]) AS none, moemlora_embedding('gated', 'tags', NULL::text[]) AS "null";
+SELECT (SELECT bool_and(abs(e[j] - (3 * p[1][j] - p[2][j] + 0.5 * p[3][j])) < 1e-6) FROM generate_subscripts(e, 1) AS j) AS projection
+FROM moemlora_embedding('gated', 'picture', ARRAY[3, -1, 0.5]::real[]) AS e, moemlora_tensor('gated', 'projection.picture') AS p;
+
+-- the domain, an unknown one as option unknown_domain says, and NULL
+SELECT d, place('gated', 'domain', moemlora_embedding('gated', 'domain', d)) FROM unnest(ARRAY['books', 'films', 'games', 'toys', NULL]) AS d;
+SELECT (SELECT bool_and(abs(e[j] - (t[2][j] + t[3][j] + t[4][j]) / 3) < 1e-6) FROM generate_subscripts(e, 1) AS j) AS mean
+FROM moemlora_embedding('own', 'domain', 'toys') AS e, moemlora_tensor('own', 'embedding.domain') AS t;
+SELECT moemlora_embedding('plain', 'domain', 'toys');
+
+-- models and features may change from row to row, and versions within a transaction
+SELECT m, f, moemlora_embedding(m, f, '7') = CASE f WHEN 'user_id' THEN moemlora_embedding(m, 'user_id', 7) ELSE moemlora_embedding(m, 'item_id', 7) END AS same
+FROM unnest(ARRAY['gated', 'plain']) AS m, unnest(ARRAY['user_id', 'item_id', 'user_id']) AS f;
+BEGIN;
+CREATE FUNCTION seven() RETURNS real[] LANGUAGE plpgsql AS $$ BEGIN RETURN moemlora_embedding('plain', 'user_id', 7); END $$;
+CREATE TEMP TABLE before AS SELECT seven();
+SELECT train('plain', '{"method": "backbone", "seed": 2}');
+SELECT seven() = (SELECT seven FROM before) AS is_old;
+ROLLBACK;
+
+-- bad input
+SELECT moemlora_tensor('no such model', 'bias');
+SELECT moemlora_tensor('gated', 'embedding.user');
+SELECT moemlora_tensor('gated', 'weights of everything');
+SELECT moemlora_tensor('gated', 'expert.3.tower.0.down');
+SELECT moemlora_tensor('gated', 'expert.0.gate.domain');
+SELECT moemlora_tensor(NULL, 'bias');
+SELECT moemlora_tensor('gated', NULL);
+SELECT moemlora_embedding('no such model', 'user_id', 1);
+SELECT moemlora_embedding('gated', 'user', 1);
+SELECT moemlora_embedding('gated', 'category', 'books');
+SELECT moemlora_embedding(NULL, 'user_id', 1);
+SELECT moemlora_embedding('gated', NULL, 1);
+SELECT moemlora_embedding('gated', 'user_id', 1.5);
+SELECT moemlora_embedding('gated', 'user_id', ARRAY[1]);
+SELECT moemlora_embedding('gated', 'user_id', now());
+SELECT moemlora_embedding('gated', 'price', 'cheap');
+SELECT moemlora_embedding('gated', 'price', 'NaN'::real);
+SELECT moemlora_embedding('gated', 'price', true);
+SELECT moemlora_embedding('gated', 'tags', '{1,2}');
+SELECT moemlora_embedding('gated', 'picture', ARRAY[1, 2]::real[]);
+SELECT moemlora_embedding('gated', 'domain', 1.5);
+
+-- the right to use the model
+CREATE ROLE regress_moemlora_stranger;
+SET ROLE regress_moemlora_stranger;
+SELECT moemlora_tensor('gated', 'bias');
+SELECT moemlora_embedding('gated', 'user_id', 1);
+RESET ROLE;
+SELECT moemlora_grant('gated', 'regress_moemlora_stranger');
+SET ROLE regress_moemlora_stranger;
+SELECT array_ndims(moemlora_tensor('gated', 'bias')) AS dimensions, cardinality(moemlora_embedding('gated', 'user_id', 1)) AS numbers;
+RESET ROLE;
+
+SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['gated', 'own', 'plain']) AS name) AS dropped;
+DROP ROLE regress_moemlora_stranger;
+DROP FUNCTION train, place;
+DROP TABLE visits;
