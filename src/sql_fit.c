@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+#include "aggregate.h"
 #include "compat.h"
 #include "train_host.h"
 
@@ -133,16 +134,6 @@ ShowEpochs(void *owner, const mml_epoch *epoch)
 {
 	(void) owner;
 	ProgressShow(epoch);
-}
-
-static MemoryContext
-AggregateContext(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "part of aggregate moemlora_fit was called by itself");
-	return context;
 }
 
 /* A state without rows. options: as the caller wrote them. */
@@ -315,27 +306,11 @@ Transition(FunctionCallInfo fcinfo, double (*label_of) (Datum value))
 		PG_RETURN_POINTER(state);
 	}
 	label = label_of(PG_GETARG_DATUM(ARG_LABEL));
-	if (!(label >= 0.0 && label <= 1.0))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("label must be between 0 and 1"),
-						errdetail("A row has the label %.17g.", label)));
 	MemoryContextReset(state->row_context);
 	caller = MemoryContextSwitchTo(state->row_context);
 	AddRow(state, label, PG_GETARG_TEXT_PP(ARG_DOMAIN), PG_GETARG_HEAPTUPLEHEADER(ARG_FEATURES));
 	MemoryContextSwitchTo(caller);
 	PG_RETURN_POINTER(state);
-}
-
-static double
-LabelOfBool(Datum value)
-{
-	return DatumGetBool(value) ? 1.0 : 0.0;
-}
-
-static double
-LabelOfFloat8(Datum value)
-{
-	return DatumGetFloat8(value);
 }
 
 /* (state, label boolean, domain text, features record [, options jsonb]) */

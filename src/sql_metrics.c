@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "aggregate.h"
 #include "moemlora.h"
 
 PG_FUNCTION_INFO_V1(moemlora_auc_transition);
@@ -48,47 +49,6 @@ typedef struct LoglossState
 	double		sum;
 	double		lost;			/* low-order bits that the sum could not take */
 } LoglossState;
-
-/* ------------------------------------------------------------------ arguments */
-
-/* The context that lives as long as the state. */
-static MemoryContext
-AggregateContext(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "aggregate function called in non-aggregate context");
-	return context;
-}
-
-static double
-CheckLabel(double label)
-{
-	if (!(label >= 0.0 && label <= 1.0))
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("label must be between 0 and 1"),
-						errdetail("A row has the label %.17g.", label)));
-	return label;
-}
-
-static double
-LabelOfBool(Datum value)
-{
-	return DatumGetBool(value) ? 1.0 : 0.0;
-}
-
-static double
-LabelOfFloat8(Datum value)
-{
-	return CheckLabel(DatumGetFloat8(value));
-}
-
-static double
-LabelOfInt4(Datum value)
-{
-	return CheckLabel(DatumGetInt32(value));
-}
 
 /* ------------------------------------------------------------------------ auc */
 
