@@ -253,11 +253,15 @@ extern bytea *ModelStoreBytes(const ModelVersion *version, Snapshot snapshot);
 /* The most bytes that a value of PostgreSQL can have. */
 #define MODEL_VALUE_BYTES (MaxAllocSize - VARHDRSZ)
 
-/* What a model is known by in a session: the uuid of its version, or the digest of the value that it is. */
+/*
+ * What a model is known by in a session: the uuid of its version, or the digest
+ * of the value that it is.  Digests can be forged: so a value that one role has
+ * brought is never taken for that of another, as of the owner of a function.
+ */
 typedef struct ModelKey
 {
 	uint8		bytes[MML_DIGEST_BYTES];
-	uint32		is_value;
+	Oid			user;			/* InvalidOid: of no value */
 } ModelKey;
 
 /* Finds out what model a value is, of its first bytes and a few others; raises when it is none. */

@@ -9,7 +9,7 @@
 #include "byte_source.h"
 #include "compat.h"
 
-/* Whether bytes can be had from the middle without those before them. */
+/* Whether bytes can be had from the middle without those before them: the value is stored and not compressed. */
 static bool
 IsSliceable(Datum stored)
 {

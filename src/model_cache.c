@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -233,7 +234,7 @@ ModelCacheGet(const ModelVersion *version, Snapshot snapshot)
 CachedModel *
 ModelCacheGetValue(const mml_digest *digest, Datum value)
 {
-	Wanted		wanted = {.key.is_value = true, .bytes = digest->total, .value = value};
+	Wanted		wanted = {.key.user = GetUserId(), .bytes = digest->total, .value = value};
 
 	memcpy(wanted.key.bytes, digest->key, sizeof(wanted.key.bytes));
 	return Get(&wanted);

@@ -14,6 +14,7 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "moemlora.h"
 
 PG_FUNCTION_INFO_V1(moemlora_inspect);

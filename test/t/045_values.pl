@@ -187,6 +187,14 @@ sql(
 is(sql($node, 'SELECT * FROM changing()'), '', 'a loop that changes the value');
 is(sql($node, q{SELECT count(DISTINCT moemlora_predict(model, 'place 1', '{"user_id": 7}')) FROM turns}), '10', '(all ten differ)');
 
+# A value that another role brought is decoded anew: whoever forges checksums deceives only himself.
+sql($node, q{CREATE ROLE other_role; GRANT SELECT ON turns TO other_role});
+$session->ask(q{SET moemlora.cache_size = '10MB'; SELECT moemlora_predict(model, 'place 1', '{}') FROM turns WHERE k = 4});
+my $decoded = $session->ask($models);
+$session->ask(q{SET ROLE other_role; SELECT moemlora_predict(model, 'place 1', '{}') FROM turns WHERE k = 4; RESET ROLE});
+is($session->ask($models) - $decoded, 1, 'roles do not share values');
+$session->ask(q{SELECT moemlora_predict(model, 'place 1', '{}') FROM turns WHERE k = 4; SET moemlora.cache_size = '64kB'});
+
 # While a block is read the cache may need room: the block's model stays, and leaves when the block is done.
 # (The partition is on disk, and the next row, of another model, has taken the place of the one that the value came with.)
 train('small 2', ($large =~ s/20000/300/r) . ', "seed": 7');
