@@ -41,7 +41,8 @@ enum
 	Anum_version_model_id,
 	Anum_version_number,
 	Anum_version_uuid,
-	Anum_version_bytes
+	Anum_version_bytes,
+	Anum_version_spec
 };
 
 enum

@@ -309,6 +309,13 @@ extern void mml_rows_reset(mml_rows *rows);
 /* After the last row: canonical order and ids, split, standardising. Polls. MML_BAD_DATA: no rows. */
 extern mml_status mml_rows_finish(mml_rows *rows);
 
+/*
+ * Of a finished set to train on: whether row number `row`, from 0 in the order
+ * pushed, validates.  Then *label and *domain receive its own; the domain as an
+ * index into mml_model_domain() of the model that comes of the set.
+ */
+extern bool mml_rows_validates(const mml_rows *rows, size_t row, float *label, int *domain);
+
 /* Bytes that the set takes now. */
 extern size_t mml_rows_bytes(const mml_rows *rows);
 

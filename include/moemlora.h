@@ -53,6 +53,12 @@ typedef struct ColumnOption
 	int			n_boundaries;
 } ColumnOption;
 
+/* When a retrained version becomes current. */
+typedef enum PromoteRule
+{
+	PROMOTE_IF_BETTER, PROMOTE_ALWAYS, PROMOTE_NEVER
+} PromoteRule;
+
 typedef struct TrainOptions
 {
 	mml_config	config;
@@ -63,10 +69,22 @@ typedef struct TrainOptions
 	int			workers;		/* -1: not given */
 	bool		warm_start;
 	Jsonb	   *given;			/* as the caller wrote them */
+
+	/* Of a retraining only */
+	bool		is_retrain;
+	PromoteRule promote;
+	double		tolerance;
 } TrainOptions;
 
 /* Reads and checks everything that can be checked without the source. Raises on the first problem. */
 extern TrainOptions *OptionsParse(Jsonb *json);
+
+/*
+ * The same for training again: `json` over the options `stored` with a version
+ * (NULL: none), where null takes one back to its default.  What goes into
+ * `given` is the options of the training without those of the promotion.
+ */
+extern TrainOptions *OptionsParseRetrain(Jsonb *stored, Jsonb *json);
 
 /* binding.c: columns, records and jsonb -> feature values, by name and type */
 
@@ -245,6 +263,9 @@ extern bool ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right
 /* The stored bytes of a version as a stream for mml_model_load(). Under `snapshot`. */
 extern mml_model *ModelStoreLoad(mml_host *host, const ModelVersion *version, Snapshot snapshot);
 
+/* What the version was trained from, as moemlora.version.spec has it: a copy. */
+extern Jsonb *ModelStoreSpec(const ModelVersion *version, Snapshot snapshot);
+
 /* The same bytes as a value; raises when they are too many for one. */
 extern bytea *ModelStoreBytes(const ModelVersion *version, Snapshot snapshot);
 
@@ -282,6 +303,15 @@ extern void ModelStoreBegin(const char *name, const char *function);
 
 /* model_store_write.c: creating, adding versions */
 
+/* Whether a new version becomes the current one.  All zero: it does, and nobody was asked. */
+typedef struct ModelDecision
+{
+	bool		is_taken;
+	bool		is_kept_back;
+	const char *reason;
+	int32		against;		/* the version that it holds against, if that is still current; 0: any */
+} ModelDecision;
+
 /* What is written beside the model itself. */
 typedef struct ModelDescription
 {
@@ -297,10 +327,11 @@ typedef struct ModelDescription
 	int64		rows_left_out;	/* NULL label or domain */
 	mml_epoch  *epochs;			/* rows of moemlora.epoch */
 	int			n_epochs;
+	ModelDecision decision;		/* ModelStoreSave() turns it round when another version has become current */
 } ModelDescription;
 
-/* Writes a new version, makes it current; returns its number. */
-extern int32 ModelStoreSave(const mml_model *model, const ModelDescription *description);
+/* Writes a new version, makes it current unless it is decided otherwise; returns its number. */
+extern int32 ModelStoreSave(const mml_model *model, ModelDescription *description);
 
 /* model_store_change.c: what the registry's functions do; each raises without the right to manage the model */
 

@@ -67,6 +67,8 @@ CREATE TABLE moemlora.version (
 	valid_wauc double precision,
 	valid_logloss double precision,
 	parameters bigint NOT NULL,
+	decision text CHECK (decision IN ('promoted', 'kept back')),
+	decision_reason text,
 	UNIQUE (model_id, number)
 );
 COMMENT ON TABLE moemlora.version IS 'One row for each version of a model. A version never changes. To read: view moemlora.versions.';
@@ -93,6 +95,8 @@ COMMENT ON COLUMN moemlora.version.valid_auc IS 'AUC of the served mode over all
 COMMENT ON COLUMN moemlora.version.valid_wauc IS 'AUC per domain of the served mode, weighted by validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.version.valid_logloss IS 'Logloss of the served mode over all validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.version.parameters IS 'Number of parameters.';
+COMMENT ON COLUMN moemlora.version.decision IS 'What moemlora_retrain() decided: promoted or kept back; NULL: nothing was asked, the version became current.';
+COMMENT ON COLUMN moemlora.version.decision_reason IS 'Why.';
 
 CREATE TABLE moemlora.component (
 	version_id bigint NOT NULL REFERENCES moemlora.version ON DELETE CASCADE,
@@ -318,7 +322,9 @@ SELECT
 	v.spec ->> 'source' AS source,
 	v.spec ->> 'label' AS label,
 	v.spec ->> 'domain' AS domain,
-	v.spec -> 'options' AS options
+	v.spec -> 'options' AS options,
+	v.decision,
+	v.decision_reason
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
@@ -349,6 +355,8 @@ COMMENT ON COLUMN moemlora.versions.source IS 'Source of the rows, as given; NUL
 COMMENT ON COLUMN moemlora.versions.label IS 'Label column.';
 COMMENT ON COLUMN moemlora.versions.domain IS 'Domain column.';
 COMMENT ON COLUMN moemlora.versions.options IS 'Options, as given.';
+COMMENT ON COLUMN moemlora.versions.decision IS 'What moemlora_retrain() decided: promoted or kept back; NULL where moemlora_train() or moemlora_import() made the version current.';
+COMMENT ON COLUMN moemlora.versions.decision_reason IS 'Why: the AUC, or logloss, of the version and of the one before on the same validation rows.';
 
 CREATE VIEW moemlora.grants WITH (security_barrier) AS
 SELECT
@@ -513,6 +521,14 @@ source: what can stand after FROM, a table, a view or a query in parentheses; it
 Durations in seconds, losses in nats, AUC in 0..1 on the validation rows. One NOTICE per epoch; view moemlora.progress shows it live. An error or cancel stores nothing.
 Errors: undefined_column, invalid_parameter_value (an option), data_exception (a value, with row and column), insufficient_privilege (the model of another role), lock_not_available (it is being trained), program_limit_exceeded (moemlora.training_memory).
 Example: SELECT * FROM moemlora_train('ctr', 'interactions', 'clicked', 'category', ARRAY['user_id', 'item_id', 'price'], '{"epochs": 20}');$$;
+
+CREATE PROCEDURE @extschema@.moemlora_retrain(model text, options jsonb DEFAULT '{}')
+	AS 'MODULE_PATHNAME' LANGUAGE c;
+COMMENT ON PROCEDURE @extschema@.moemlora_retrain(text, jsonb) IS
+$$Trains a model again as its current version was trained: from its stored source, features and options, which those given here override (null: back to the default), with the rights of the model's owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW works, under the search_path recorded at training. One transaction: a run that is cancelled or killed leaves nothing, and the next begins anew.
+options: those of moemlora_train(), with warm_start true by default, and "promote": "if_better" (the default: the new version becomes current only if its AUC, or logloss where that is not defined, is no worse than the current version's on the same validation rows, over all rows and in each domain, within "tolerance", 0.005), "always" or "never". The new version is stored in any case; moemlora.versions says what was decided and why.
+Errors: as moemlora_train(); undefined_object (no such model, or its owner no longer exists), object_not_in_prerequisite_state (an imported version has no source), lock_not_available (it is being trained).
+Example: CALL moemlora_retrain('ctr'); with pg_cron: SELECT cron.schedule('ctr', '0 3 * * *', $job$CALL moemlora_retrain('ctr')$job$);$$;
 
 ------------------------------------------------------------------------------
 -- Scoring. The cost lets the planner see that workers are worth it.

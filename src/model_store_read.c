@@ -137,6 +137,25 @@ ModelStoreFind(const char *name, Snapshot snapshot, ModelRight right, ModelVersi
 	return FindModelVersion(name, 0, snapshot, right, found);
 }
 
+/* A copy. */
+Jsonb *
+ModelStoreSpec(const ModelVersion *version, Snapshot snapshot)
+{
+	CatalogScan scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	Jsonb	   *spec;
+
+	CatalogKeyInteger(&key, Anum_version_id, version->version_id);
+	CatalogScanBegin(&scan, "version", "version_pkey", snapshot, 1, &key);
+	tuple = CatalogScanNext(&scan);
+	if (tuple == NULL)
+		elog(ERROR, "version " INT64_FORMAT " has disappeared", version->version_id);
+	spec = DatumGetJsonbPCopy(CatalogScanValue(&scan, tuple, Anum_version_spec));
+	CatalogScanEnd(&scan);
+	return spec;
+}
+
 /* The model's name for a message: "" when it is gone. */
 static const char *
 NameOfModel(int64 model_id, Snapshot snapshot)

@@ -20,7 +20,7 @@
 #include "catalog.h"
 #include "compat.h"
 
-#define MAX_COLUMNS 25			/* parameters of the longest statement below */
+#define MAX_COLUMNS 27			/* parameters of the longest statement below */
 
 /* An INSERT and the row being put together for it. */
 typedef struct RowWriter
@@ -386,22 +386,25 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 {
 	static const Oid types[] = {INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID,
 		TEXTOID, FLOAT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID};
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID, TEXTOID};
+	const ModelDecision *decision = &description->decision;
 	RowWriter	row;
 	int64		version_id;
 
 	RowsBegin(&row,
 			  "INSERT INTO moemlora.version (model_id, number, bytes, spec, created_by, seconds, backbone, method, recipe, "
 			  "served, n_features, n_domains, n_experts, train_rows, valid_rows, rows_left_out, valid_auc, valid_wauc, "
-			  "valid_logloss, parameters) "
+			  "valid_logloss, parameters, decision, decision_reason) "
 			  "VALUES ($1, $2, $3, jsonb_build_object('source', $4, 'label', $5, 'domain', $6, 'features', $7, "
 			  "'search_path', $9) || CASE WHEN $8 IS NULL THEN '{}' ELSE jsonb_build_object('options', $8) END, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
-			  "$24, $25) RETURNING id", lengthof(types), types);
+			  "$24, $25, $26, $27) RETURNING id", lengthof(types), types);
 	AddInteger(&row, model_id);
 	AddNumber(&row, number);
 	AddInteger(&row, (int64) mml_model_saved_bytes(model));
 	AddSpec(&row, model, description);
 	AddFacts(&row, model, description, creator);
+	AddText(&row, !decision->is_taken ? NULL : decision->is_kept_back ? "kept back" : "promoted");
+	AddText(&row, decision->reason);
 	RowInsert(&row);
 	version_id = CatalogReturned();
 	RowsEnd(&row);
@@ -430,15 +433,16 @@ CreateModel(const char *name, const char *owner)
 	return CatalogReturned();
 }
 
-/* Makes a new version current and returns its number. Numbers are never used twice. */
+/* Gives a new version its number, which is never used twice, and makes it current unless it is kept back. */
 static int32
-AdvanceModel(int64 model_id)
+AdvanceModel(int64 model_id, bool is_kept_back)
 {
 	static const Oid types[] = {INT8OID};
 	CatalogStatement update;
 	Datum		value = Int64GetDatum(model_id);
 
-	CatalogPrepare(&update,
+	CatalogPrepare(&update, is_kept_back ?
+				   "UPDATE moemlora.model SET last_version = last_version + 1 WHERE id = $1 RETURNING last_version::int8" :
 				   "UPDATE moemlora.model SET earlier_versions = array_append(earlier_versions, current_version), "
 				   "current_version = last_version + 1, last_version = last_version + 1 "
 				   "WHERE id = $1 RETURNING last_version::int8", lengthof(types), types);
@@ -447,9 +451,19 @@ AdvanceModel(int64 model_id)
 	return (int32) CatalogReturned();
 }
 
-/* Writes a new version, makes it current; returns its number. */
+/* A decision holds against one version: when another one is current now, nothing is known. */
+static void
+CheckDecision(ModelDecision *decision, int32 current)
+{
+	if (decision->is_kept_back || decision->against == 0 || decision->against == current)
+		return;
+	decision->is_kept_back = true;
+	decision->reason = psprintf("version %d became current while it was trained", current);
+}
+
+/* Writes a new version, makes it current unless it is decided otherwise; returns its number. */
 int32
-ModelStoreSave(const mml_model *model, const ModelDescription *description)
+ModelStoreSave(const mml_model *model, ModelDescription *description)
 {
 	const char *user = GetUserNameFromId(GetUserId(), false);
 	CatalogWriter writer;
@@ -458,11 +472,13 @@ ModelStoreSave(const mml_model *model, const ModelDescription *description)
 	int64		version_id;
 	int32		number = 1;
 
+	if (!is_new)
+		CheckDecision(&description->decision, found.current_version);
 	CatalogWriteBegin(&writer);
 	if (is_new)
 		found.id = CreateModel(description->name, user);
 	else
-		number = AdvanceModel(found.id);
+		number = AdvanceModel(found.id, description->decision.is_kept_back);
 	version_id = InsertVersion(model, description, found.id, number, user);
 	InsertComponents(model, version_id);
 	InsertFeatures(model, description, version_id);

@@ -16,6 +16,7 @@
 #include "options.h"
 
 #define MAX_WORKERS 1024		/* as the server's own limit for parallel workers */
+#define DEFAULT_TOLERANCE 0.005
 #define MAX_SHOWN 100			/* bytes of a wrong value that a message shows */
 
 /* ---------------------------------------------------------------- json values */
@@ -222,6 +223,36 @@ ReadWarmStart(TrainOptions *options, const JsonbValue *value)
 }
 
 static void
+ReadPromote(TrainOptions *options, const JsonbValue *value)
+{
+	static const char *const rules[] = {
+		[PROMOTE_IF_BETTER] = "if_better",
+		[PROMOTE_ALWAYS] = "always",
+		[PROMOTE_NEVER] = "never",
+	};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(rules) && value->type == jbvString; i++)
+	{
+		if (strcmp(OptionText(value), rules[i]) != 0)
+			continue;
+		options->promote = (PromoteRule) i;
+		return;
+	}
+	OptionRefuse("promote", "one of \"if_better\", \"always\", \"never\"", value);
+}
+
+static void
+ReadTolerance(TrainOptions *options, const JsonbValue *value)
+{
+	double		number = value->type == jbvNumeric ? OptionNumber(value) : -1.0;
+
+	if (!(number >= 0.0 && number <= 1.0))
+		OptionRefuse("tolerance", "a number from 0 to 1", value);
+	options->tolerance = number;
+}
+
+static void
 ReadColumns(TrainOptions *options, const JsonbValue *value)
 {
 	options->columns = ColumnOptionsParse(value);
@@ -231,20 +262,30 @@ static const struct
 {
 	const char *name;
 	void		(*read) (TrainOptions *options, const JsonbValue *value);
+	bool		is_retrain;		/* of a retraining only */
 } glue_options[] = {
-	{"split_column", ReadSplitColumn},
-	{"time_column", ReadTimeColumn},
-	{"weight_column", ReadWeightColumn},
-	{"workers", ReadWorkers},
-	{"warm_start", ReadWarmStart},
-	{"columns", ReadColumns},
+	{"split_column", ReadSplitColumn, false},
+	{"time_column", ReadTimeColumn, false},
+	{"weight_column", ReadWeightColumn, false},
+	{"workers", ReadWorkers, false},
+	{"warm_start", ReadWarmStart, false},
+	{"columns", ReadColumns, false},
+	{"promote", ReadPromote, true},
+	{"tolerance", ReadTolerance, true},
 };
 
 /* ------------------------------------------------------------------- together */
 
+/* Whether the option of the table above can be given here. */
+static bool
+IsOption(const TrainOptions *options, int i)
+{
+	return options->is_retrain || !glue_options[i].is_retrain;
+}
+
 /* Raises: there is no such option. */
 static void
-RefuseUnknown(const char *name)
+RefuseUnknown(const TrainOptions *options, const char *name)
 {
 	NearMiss	miss;
 	int			n_options;
@@ -259,7 +300,7 @@ RefuseUnknown(const char *name)
 		NearMissOffer(&miss, core[i].name);
 		appendStringInfo(&names, "%s, ", core[i].name);
 	}
-	for (i = 0; i < (int) lengthof(glue_options); i++)
+	for (i = 0; i < (int) lengthof(glue_options) && IsOption(options, i); i++)
 	{
 		NearMissOffer(&miss, glue_options[i].name);
 		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", glue_options[i].name);
@@ -284,7 +325,7 @@ ReadOption(mml_host *host, TrainOptions *options, const char *name, const JsonbV
 			return;
 		}
 	}
-	for (i = 0; i < (int) lengthof(glue_options); i++)
+	for (i = 0; i < (int) lengthof(glue_options) && IsOption(options, i); i++)
 	{
 		if (strcmp(glue_options[i].name, name) == 0)
 		{
@@ -292,7 +333,7 @@ ReadOption(mml_host *host, TrainOptions *options, const char *name, const JsonbV
 			return;
 		}
 	}
-	RefuseUnknown(name);
+	RefuseUnknown(options, name);
 }
 
 /* What single options cannot tell. */
@@ -308,21 +349,26 @@ CheckTogether(mml_host *host, const TrainOptions *options, bool has_validation)
 		ereport(NOTICE, (errmsg("option \"validation\" has no effect with \"split_column\"")));
 }
 
-/* Reads and checks everything that can be checked without the source. */
-TrainOptions *
-OptionsParse(Jsonb *json)
+static void
+CheckObject(const Jsonb *json)
 {
-	TrainOptions *options = palloc0(sizeof(TrainOptions));
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options must be a jsonb object"),
+						errhint("Write them as in '{\"method\": \"mlora\", \"epochs\": 10}'.")));
+}
+
+/* Over the defaults that `options` has. */
+static TrainOptions *
+Parse(TrainOptions *options, Jsonb *json)
+{
 	mml_host   *host = BridgeCreateHost(CurrentMemoryContext, 0);
 	JsonbIterator *iterator;
 	JsonbValue	value;
 	char	   *name;
 	bool		has_validation = false;
 
-	if (!JB_ROOT_IS_OBJECT(json))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("options must be a jsonb object"),
-						errhint("Write them as in '{\"method\": \"mlora\", \"epochs\": 10}'.")));
+	CheckObject(json);
 	options->workers = -1;
 	options->given = json;
 	mml_config_init(&options->config);
@@ -333,5 +379,46 @@ OptionsParse(Jsonb *json)
 		has_validation |= strcmp(name, "validation") == 0;
 	}
 	CheckTogether(host, options, has_validation);
+	return options;
+}
+
+/* Reads and checks everything that can be checked without the source. */
+TrainOptions *
+OptionsParse(Jsonb *json)
+{
+	return Parse(palloc0(sizeof(TrainOptions)), json);
+}
+
+static Jsonb *
+Concatenate(const Jsonb *left, const Jsonb *right)
+{
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(left), JsonbPGetDatum(right)));
+}
+
+static Jsonb *
+Without(const Jsonb *json, const char *key)
+{
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(json), CStringGetTextDatum(key)));
+}
+
+TrainOptions *
+OptionsParseRetrain(Jsonb *stored, Jsonb *json)
+{
+	TrainOptions *options = palloc0(sizeof(TrainOptions));
+	Jsonb	   *warm = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"warm_start\": true}")));
+	Jsonb	   *all = stored == NULL ? warm : Concatenate(stored, warm);
+	int			i;
+
+	CheckObject(json);
+	all = DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, JsonbPGetDatum(Concatenate(all, json))));
+	options->is_retrain = true;
+	options->promote = PROMOTE_IF_BETTER;
+	options->tolerance = DEFAULT_TOLERANCE;
+	options = Parse(options, all);
+	for (i = 0; i < (int) lengthof(glue_options); i++)
+	{
+		if (glue_options[i].is_retrain)
+			options->given = Without(options->given, glue_options[i].name);
+	}
 	return options;
 }

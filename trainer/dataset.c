@@ -514,6 +514,18 @@ mml_rows_finish(mml_rows *rows)
 	return MML_OK;
 }
 
+bool
+mml_rows_validates(const mml_rows *rows, size_t row, float *label, int *domain)
+{
+	const uint32_t *record = mml_rows_record(rows, row);
+
+	if (record[MML_ROW_SPLIT] != MML_SPLIT_VALID)
+		return false;
+	memcpy(label, &record[MML_ROW_LABEL], sizeof(*label));
+	*domain = (int) record[MML_ROW_DOMAIN] - 1;
+	return true;
+}
+
 mml_status
 mml_rows_assign_experts(mml_rows *rows, const mml_config *config)
 {

@@ -136,6 +136,32 @@ test_share(void)
 	free(all);
 }
 
+/* What a finished set tells of its rows, in the order pushed. */
+static void
+test_validates(void)
+{
+	row		   *all = draw_rows(N_ROWS);
+	mml_rows   *rows = finished(all, N_ROWS, 0.3, 42, 0);
+	size_t		n_valid = 0;
+	size_t		n_wrong = 0;
+
+	for (size_t i = 0; i < N_ROWS; i++)
+	{
+		float		label = -1.0f;
+		int			domain = -1;
+		bool		is_valid = mml_rows_validates(rows, i, &label, &domain);
+
+		n_valid += is_valid;
+		n_wrong += is_valid != validates(rows, i);
+		n_wrong += is_valid ? label != (float) (i % 2) || strcmp(rows->names->entries[domain].name, all[i].domain) != 0 :
+			label != -1.0f || domain != -1;
+	}
+	unit_check(n_valid == rows->n_valid, "%zu of %zu validate", n_valid, rows->n_valid);
+	unit_check(n_wrong == 0, "%zu rows are told wrongly", n_wrong);
+	mml_rows_free(rows);
+	free(all);
+}
+
 static void
 test_no_share(void)
 {
@@ -335,6 +361,7 @@ main(void)
 	mml_init();
 	unit_host_init(&unit);
 	test_share();
+	test_validates();
 	test_no_share();
 	test_duplicates();
 	test_time();
