@@ -520,6 +520,16 @@ typedef struct mml_model_facts
 
 extern void mml_model_get_facts(const mml_model *model, mml_model_facts *facts);
 
+/* The domain (index) that an expert, 0 .. n_experts - 1, is of. */
+extern int	mml_model_expert_domain(const mml_model *model, int expert);
+
+/*
+ * weights: [E], those that the served mode gives the experts for rows of a domain
+ * (index): zeros without experts, 1/k for each of its own, the gate's softmax.
+ * False: it serves a gate over the input, whose weights differ from row to row.
+ */
+extern bool mml_model_gates(const mml_model *model, int domain, float *weights);
+
 /*
  * Named tensors, as MODELS.md section 4 names them.  A view: element (i, j) is
  * values[i * stride + j].  A tensor of all experts side by side can be had as a
@@ -634,12 +644,16 @@ extern mml_status mml_score(mml_scorer *scorer, float *probabilities);
 /* The same as logits. */
 extern mml_status mml_score_logits(mml_scorer *scorer, float *logits);
 
-/*
- * What the network takes in of one feature (its number; that of the domain is
- * mml_model_features()) of the one row held: embedding: [d], MODELS.md section
- * 1.  Then the set is reset.
- */
+/* embedding: [d] of one feature (domain: mml_model_features()) of the one row held.  Then the set is reset. */
 extern mml_status mml_scorer_embedding(mml_scorer *scorer, int field, float *embedding);
+
+/*
+ * What the logit of the one row held is made of; then the set is reset.  start:
+ * the logit with no feature known; effects: [features], what it loses when only
+ * that feature becomes unknown (categorical) or NULL; weights: [E] of the
+ * experts.  MML_BAD_DATA as with mml_score().
+ */
+extern mml_status mml_scorer_explain(mml_scorer *scorer, double *start, double *effects, float *weights);
 
 /* Bytes that the scorer takes now, without the model. */
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);

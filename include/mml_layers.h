@@ -364,6 +364,13 @@ extern void mml_gate_backward(const mml_net *net, const mml_pass *pass, mml_batc
 /* In place: softmax of each row of x: [n, E]. */
 extern void mml_softmax(float *x, size_t n, size_t e);
 
+/*
+ * g: [E], the weights in a mode other than expert of a row whose domain's first
+ * expert is this one (-1: none), where they are the same for all its rows.
+ */
+extern void mml_gate_weights(const mml_shape *shape, mml_mode mode, const float *gate_domain, int32_t first_expert,
+							 float *g);
+
 /* ---- jobs.c: gradients of the dense tensors ---- */
 
 struct mml_job;

@@ -649,6 +649,22 @@ $$The same for text, and for literals without a type: of numeric features too.
 Errors: as with a value of another type, and invalid_text_representation (no number).
 Example: SELECT moemlora_embedding('ctr', 'domain', 'books');$$;
 
+CREATE FUNCTION @extschema@.moemlora_gates(model text, version integer DEFAULT NULL)
+RETURNS TABLE (domain text, expert integer, expert_domain text, weight double precision, spread double precision)
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 100;
+COMMENT ON FUNCTION @extschema@.moemlora_gates(text, integer) IS
+$$How a version of a model (NULL: the current one) weighs its experts in each domain, as it is served: a row per domain and expert. expert: its number, from 0; expert_domain: the domain that it was made for; weight: 0..1, of all experts of a domain together 1, or 0 where the backbone serves; spread: standard deviation over rows, 0 where all have the same weights. No rows where a version has no experts. Needs the right to use the model.
+Errors: undefined_object (no such model or version), insufficient_privilege, feature_not_supported (a gate over the input).
+Example: SELECT * FROM moemlora_gates('ctr') WHERE domain <> expert_domain ORDER BY weight DESC LIMIT 10;$$;
+
+CREATE FUNCTION @extschema@.moemlora_explain(model text, domain text, features record)
+RETURNS TABLE (component text, name text, contribution double precision)
+	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20;
+COMMENT ON FUNCTION @extschema@.moemlora_explain(text, text, record) IS
+$$What the score of a row is made of, in logits: ln(p / (1 - p)) of moemlora_predict(). Component bias: the logit with every feature unknown or NULL; feature: what the logit loses when this feature alone becomes unknown (numbers, arrays: NULL); expert: the weight of an expert in this row, by its domain, not a logit. Features act together, so the parts need not add up. domain and features as for moemlora_predict(). Needs the right to use the model.
+Errors: as moemlora_predict().
+Example: SELECT e.* FROM items AS i, moemlora_explain('ctr', 'books', i) AS e WHERE i.id = 7 ORDER BY abs(contribution) DESC;$$;
+
 ------------------------------------------------------------------------------
 -- Comparing.
 

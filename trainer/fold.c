@@ -91,25 +91,16 @@ set_weights(mml_folds *folds, uint32_t domain)
 {
 	const mml_net *net = folds->net;
 	size_t		e = (size_t) net->shape.n_experts;
-	int			k = net->shape.per_domain;
 
-	memset(folds->g, 0, e * sizeof(float));
 	if (domain == MML_DOMAIN_MEAN)
 	{
 		for (size_t i = 0; i < e; i++)
 			folds->g[i] = 1.0f / (float) e;
 	}
-	else if (folds->mode == MML_MODE_OWN)
-	{
-		for (int i = 0; i < k; i++)
-			folds->g[net->data->domain_expert[domain] + i] = 1.0f / (float) k;
-	}
 	else
-	{
-		memcpy(folds->g, net->value[net->params->gate_domain] + (size_t) (net->data->domain_expert[domain] / k) * e,
-			   e * sizeof(float));
-		mml_softmax(folds->g, 1, e);
-	}
+		mml_gate_weights(&net->shape, folds->mode,
+						 folds->mode == MML_MODE_GATE ? net->value[net->params->gate_domain] : NULL,
+						 net->data->domain_expert[domain], folds->g);
 }
 
 static void

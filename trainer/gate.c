@@ -31,6 +31,27 @@ mml_softmax(float *x, size_t n, size_t e)
 	}
 }
 
+void
+mml_gate_weights(const mml_shape *shape, mml_mode mode, const float *gate_domain, int32_t first_expert, float *g)
+{
+	size_t		e = (size_t) shape->n_experts;
+	size_t		k = (size_t) shape->per_domain;
+
+	memset(g, 0, e * sizeof(float));
+	if (first_expert < 0)
+		return;
+	if (mode == MML_MODE_OWN)
+	{
+		for (size_t i = 0; i < k; i++)
+			g[(size_t) first_expert + i] = 1.0f / (float) k;
+	}
+	else if (mode == MML_MODE_GATE)
+	{
+		memcpy(g, gate_domain + (size_t) first_expert / k * e, e * sizeof(float));
+		mml_softmax(g, 1, e);
+	}
+}
+
 /* The row of gate.domain, or -1. */
 static int32_t
 gate_row(const mml_net *net, uint32_t domain)

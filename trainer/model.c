@@ -158,6 +158,23 @@ mml_model_get_facts(const mml_model *model, mml_model_facts *facts)
 	*facts = model->facts;
 }
 
+int
+mml_model_expert_domain(const mml_model *model, int expert)
+{
+	return (int) model->expert_domain[expert / model->config.experts_per_domain] - 1;
+}
+
+bool
+mml_model_gates(const mml_model *model, int domain, float *weights)
+{
+	mml_tensor_view gate = {.values = NULL};
+
+	if (model->facts.served == MML_MODE_GATE && !mml_model_tensor(model, "gate.domain", &gate))
+		return false;
+	mml_gate_weights(&model->params->shape, model->facts.served, gate.values, model->domain_expert[domain + 1], weights);
+	return true;
+}
+
 bool
 mml_model_tensor(const mml_model *model, const char *name, mml_tensor_view *view)
 {

@@ -31,6 +31,7 @@ struct mml_scorer
 	uint32_t   *spare;			/* [capacity] */
 	uint32_t   *counts;			/* [n_domain_ids + 1] */
 	float	   *mean_embedding; /* [d] */
+	uint32_t   *kept;			/* record of the row that is explained, and its vectors; NULL: none was */
 };
 
 /* ------------------------------------------------------------------ create */
@@ -162,6 +163,7 @@ mml_scorer_free(mml_scorer *scorer)
 	mml_release(host, scorer->spare);
 	mml_release(host, scorer->counts);
 	mml_release(host, scorer->mean_embedding);
+	mml_release(host, scorer->kept);
 	mml_release(host, scorer);
 }
 
@@ -305,6 +307,14 @@ mml_score_logits(mml_scorer *scorer, float *logits)
 	return status;
 }
 
+static mml_status
+refuse_nan(mml_scorer *scorer)
+{
+	(void) mml_fail(scorer->host, MML_BAD_DATA, "the score of a row is not a number");
+	mml_fail_detail(scorer->host, "A numeric or vector feature is too far from the values of training.");
+	return MML_BAD_DATA;
+}
+
 mml_status
 mml_score(mml_scorer *scorer, float *probabilities)
 {
@@ -315,11 +325,91 @@ mml_score(mml_scorer *scorer, float *probabilities)
 	{
 		probabilities[i] = (float) mml_sigmoid(probabilities[i]);
 		if (MML_UNLIKELY(isnan(probabilities[i])))
-		{
-			(void) mml_fail(scorer->host, MML_BAD_DATA, "the score of a row is not a number");
-			mml_fail_detail(scorer->host, "A numeric or vector feature is too far from the values of training.");
-			return MML_BAD_DATA;
-		}
+			return refuse_nan(scorer);
+	}
+	return MML_OK;
+}
+
+/* ----------------------------------------------------------------- explain */
+
+/* Copies the one row held. */
+static mml_status
+keep_row(mml_scorer *scorer)
+{
+	const mml_rows *rows = scorer->rows;
+
+	if (scorer->kept == NULL)
+		MML_TRY(MML_NEW(scorer->host, scorer->kept, (size_t) rows->row_words + rows->vector_words));
+	memcpy(scorer->kept, mml_rows_record(rows, 0), rows->row_words * sizeof(uint32_t));
+	if (rows->vector_words > 0)
+		memcpy(scorer->kept + rows->row_words, mml_rows_vectors(rows, 0), rows->vector_words * sizeof(float));
+	return MML_OK;
+}
+
+/*
+ * The logit of the row kept without its features [first, end).  Its lists still
+ * lie where they were: no row since then had any of its own.
+ */
+static mml_status
+score_without(mml_scorer *scorer, int first, int end, double *logit)
+{
+	mml_rows   *rows = scorer->rows;
+	float		value;
+
+	mml_rows_reset(rows);
+	MML_TRY(mml_rows_begin(rows));
+	memcpy(rows->record, scorer->kept, rows->row_words * sizeof(uint32_t));
+	if (rows->vector_words > 0)
+		memcpy(rows->vectors, scorer->kept + rows->row_words, rows->vector_words * sizeof(float));
+	for (int f = first; f < end; f++)
+	{
+		if (rows->fields[f].kind == MML_CATEGORICAL)
+			mml_put_id(rows, f, MML_ID_UNKNOWN);
+		else
+			MML_TRY(mml_put_null(rows, f));
+	}
+	mml_rows_end_raw(rows, 0.0f, 1.0f, scorer->kept[MML_ROW_DOMAIN], 0);
+	MML_TRY(mml_score_logits(scorer, &value));
+	*logit = value;
+	return isnan(value) ? refuse_nan(scorer) : MML_OK;
+}
+
+/* Of the row that was scored last. */
+static void
+get_weights(const mml_scorer *scorer, float *weights)
+{
+	size_t		e = (size_t) scorer->net.shape.n_experts;
+	uint32_t	domain = scorer->kept[MML_ROW_DOMAIN];
+
+	if (!scorer->is_folded)
+		memcpy(weights, scorer->batch.g, e * sizeof(float));
+	else if (domain != MML_DOMAIN_MEAN || scorer->pass.mode == MML_MODE_BACKBONE)
+		mml_gate_weights(&scorer->net.shape, scorer->pass.mode,
+						 scorer->pass.mode == MML_MODE_GATE ? scorer->net.value[scorer->net.params->gate_domain] : NULL,
+						 domain == MML_DOMAIN_MEAN ? -1 : scorer->data.domain_expert[domain], weights);
+	else
+	{
+		for (size_t i = 0; i < e; i++)
+			weights[i] = 1.0f / (float) e;
+	}
+}
+
+mml_status
+mml_scorer_explain(mml_scorer *scorer, double *start, double *effects, float *weights)
+{
+	int			n_features = scorer->net.shape.n_fields - 1;
+	double		logit;
+
+	MML_TRY(keep_row(scorer));
+	MML_TRY(score_without(scorer, 0, 0, &logit));
+	get_weights(scorer, weights);
+	MML_TRY(score_without(scorer, 0, n_features, start));
+	for (int f = 0; f < n_features; f++)
+	{
+		double		rest;
+
+		MML_TRY(score_without(scorer, f, f + 1, &rest));
+		effects[f] = logit - rest;
 	}
 	return MML_OK;
 }

@@ -1,15 +1,15 @@
--- looking into a model: moemlora_tensor(), moemlora_embedding()
+-- looking into a model: moemlora_tensor(), moemlora_embedding(), moemlora_gates(), moemlora_explain()
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 
 CREATE TABLE visits AS
 SELECT i AS id, CASE WHEN i % 50 = 0 THEN i ELSE nullif(i % 37, 0) END AS user_id, (i % 23)::text AS item_id, CASE WHEN i % 10 > 0 THEN i % 41 * 0.5::real END AS price,
 	ARRAY[i % 5, i % 7]::text[] AS tags, ARRAY[i % 3, i % 11, 1]::real[] AS picture,
-	(i % 37 * 7 + i % 23 * 3 + i % 3) % 5 < 2 AS clicked, (ARRAY['books', 'games', 'films'])[i % 3 + 1] AS category
+	(i % 37 * 7 + i % 23 * 3 + i % 3) % 5 < 2 AS clicked, CASE WHEN i % 90 = 1 THEN 'kiosk' ELSE (ARRAY['books', 'games', 'films'])[i % 3 + 1] END AS category
 FROM generate_series(1, 900) AS i;
 CREATE FUNCTION train(model text, options jsonb) RETURNS boolean LANGUAGE sql AS $$
 	SELECT count(*) > 0 FROM moemlora_train(model, 'visits', 'clicked', 'category', ARRAY['user_id', 'item_id', 'price', 'tags', 'picture'],
-		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "min_domain_rows": 10, "min_count": 2, "learning_rate": 0.02}' || options)
+		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "min_domain_rows": 50, "min_count": 2, "learning_rate": 0.02}' || options)
 $$;
 SELECT train('gated', '{"recipe": "paper", "serve": "gate"}'), train('own', '{"method": "mlora", "serve": "own", "unknown_domain": "mean"}'),
 	train('plain', '{"method": "backbone", "unknown_domain": "error"}');
@@ -65,8 +65,8 @@ SELECT (SELECT bool_and(abs(e[j] - (3 * p[1][j] - p[2][j] + 0.5 * p[3][j])) < 1e
 FROM moemlora_embedding('gated', 'picture', ARRAY[3, -1, 0.5]::real[]) AS e, moemlora_tensor('gated', 'projection.picture') AS p;
 
 -- the domain, an unknown one as option unknown_domain says, and NULL
-SELECT d, place('gated', 'domain', moemlora_embedding('gated', 'domain', d)) FROM unnest(ARRAY['books', 'films', 'games', 'toys', NULL]) AS d;
-SELECT (SELECT bool_and(abs(e[j] - (t[2][j] + t[3][j] + t[4][j]) / 3) < 1e-6) FROM generate_subscripts(e, 1) AS j) AS mean
+SELECT d, place('gated', 'domain', moemlora_embedding('gated', 'domain', d)) FROM unnest(ARRAY['books', 'films', 'games', 'kiosk', 'toys', NULL]) AS d;
+SELECT (SELECT bool_and(abs(e[j] - (t[2][j] + t[3][j] + t[4][j] + t[5][j]) / 4) < 1e-6) FROM generate_subscripts(e, 1) AS j) AS mean
 FROM moemlora_embedding('own', 'domain', 'toys') AS e, moemlora_tensor('own', 'embedding.domain') AS t;
 SELECT moemlora_embedding('plain', 'domain', 'toys');
 
@@ -80,7 +80,60 @@ SELECT train('plain', '{"method": "backbone", "seed": 2}');
 SELECT seven() = (SELECT seven FROM before) AS is_old;
 ROLLBACK;
 
+-- gates: the softmax of the gate's logits, as scoring uses them
+SELECT g.domain, g.expert, g.expert_domain, g.spread,
+	abs(g.weight - exp(t[d.place][g.expert + 1]) / (SELECT sum(exp(t[d.place][e])) FROM generate_subscripts(t, 2) AS e)) < 1e-6 AS weight
+FROM moemlora_gates('gated') WITH ORDINALITY AS g, moemlora_tensor('gated', 'gate.domain') AS t,
+	LATERAL (SELECT array_position(ARRAY['books', 'films', 'games'], g.domain) AS place) AS d
+WHERE g.domain <> 'kiosk' ORDER BY g.ordinality;
+SELECT domain, round(sum(weight)::numeric, 5) AS sum, max(weight) < 1 AS shared FROM moemlora_gates('gated') GROUP BY 1 ORDER BY 1;
+-- served without a gate: the fixed weights; a domain without experts has none
+SELECT train('pairs', '{"method": "mlora", "serve": "own", "experts_per_domain": 2}');
+SELECT * FROM moemlora_gates('pairs') WHERE domain IN ('books', 'kiosk');
+SELECT train('pairs', '{"recipe": "paper", "serve": "backbone"}');
+SELECT domain, count(*), sum(weight), sum(spread) FROM moemlora_gates('pairs', 2) GROUP BY 1 ORDER BY 1;
+SELECT count(*), max(weight) FROM moemlora_gates('pairs', 1);
+SELECT count(*) FROM moemlora_gates('plain');
+
+-- explain: what the score loses without a feature; the weights are those of the gate
+CREATE FUNCTION logit(p float8) RETURNS float8 LANGUAGE sql RETURN ln(p / (1 - p));
+CREATE TYPE features AS (user_id int, item_id text, price real, tags text[], picture real[]);
+SELECT component, name, abs(contribution - CASE component
+		WHEN 'bias' THEN logit(moemlora_predict('gated', category, (-1, 'none', NULL, NULL, NULL)::features))
+		WHEN 'expert' THEN (SELECT weight FROM moemlora_gates('gated') AS g WHERE g.domain = category AND g.expert_domain = e.name)
+		ELSE logit(moemlora_predict('gated', category, f)) - logit(moemlora_predict('gated', category, (
+			CASE e.name WHEN 'user_id' THEN -1 ELSE user_id END, CASE e.name WHEN 'item_id' THEN 'none' ELSE item_id END,
+			CASE e.name WHEN 'price' THEN NULL ELSE price END, CASE e.name WHEN 'tags' THEN NULL ELSE tags END,
+			CASE e.name WHEN 'picture' THEN NULL ELSE picture END)::features)) END) < 2e-5 AS contribution, contribution <> 0 AS some
+FROM visits AS v, LATERAL (SELECT (user_id, item_id, price, tags, picture)::features AS f) AS row,
+	moemlora_explain('gated', category, f) WITH ORDINALITY AS e WHERE id = 7 ORDER BY e.ordinality;
+SELECT component, name, contribution FROM moemlora_explain('pairs', 'books', ROW(-1, 'none', NULL::real, NULL::text[], NULL::real[])) WHERE component <> 'bias';
+SELECT moemlora_rollback('pairs');
+SELECT component, name, contribution FROM visits AS v, moemlora_explain('pairs', 'books', v) WHERE id = 7 AND component = 'expert';
+SELECT component, count(*), sum(contribution) FROM visits AS v, moemlora_explain('pairs', 'films', v) WHERE id = 7 AND component = 'expert' GROUP BY 1;
+SELECT component, name, contribution FROM visits AS v, moemlora_explain('own', 'toys', v) WHERE id = 7 AND component = 'expert';
+-- many rows, of a model that is used for other things beside
+SELECT count(*), count(DISTINCT component), max(abs(p - moemlora_predict('gated', category, v))) AS changed
+FROM (SELECT *, moemlora_predict('gated', category, v) AS p FROM visits AS v) AS v, moemlora_explain('gated', category, v);
+SELECT component, count(*), sum(contribution) FROM visits AS v, moemlora_explain('gated', 'kiosk', v) WHERE id = 7 AND component = 'expert' GROUP BY 1;
+-- a gate over the input weighs by row
+SELECT train('input', '{"recipe": "gated", "serve": "gate", "gate": "input"}');
+SELECT component, count(*), round(sum(contribution)::numeric, 5) AS sum, count(DISTINCT contribution) > 3 AS differ
+FROM visits AS v, moemlora_explain('input', category, v) WHERE id < 4 AND component = 'expert' GROUP BY component;
+
+SELECT * FROM moemlora_gates('input');
+
 -- bad input
+SELECT * FROM moemlora_gates('no such model');
+SELECT * FROM moemlora_gates(NULL);
+SELECT * FROM moemlora_gates('gated', 2);
+SELECT * FROM moemlora_gates('gated', 0);
+SELECT * FROM moemlora_explain('no such model', 'books', ROW(1));
+SELECT * FROM moemlora_explain('gated', 'books', ROW(1));
+SELECT * FROM moemlora_explain('plain', 'toys', ROW(1, 'a', NULL, NULL, NULL));
+SELECT * FROM moemlora_explain(NULL, 'books', ROW(1));
+SELECT * FROM moemlora_explain('gated', NULL, ROW(1));
+SELECT * FROM moemlora_explain('gated', 'books', NULL);
 SELECT moemlora_tensor('no such model', 'bias');
 SELECT moemlora_tensor('gated', 'embedding.user');
 SELECT moemlora_tensor('gated', 'weights of everything');
@@ -108,13 +161,18 @@ CREATE ROLE regress_moemlora_stranger;
 SET ROLE regress_moemlora_stranger;
 SELECT moemlora_tensor('gated', 'bias');
 SELECT moemlora_embedding('gated', 'user_id', 1);
+SELECT * FROM moemlora_gates('gated');
+SELECT * FROM moemlora_explain('gated', 'books', ROW(1, 'a', NULL, NULL, NULL));
 RESET ROLE;
 SELECT moemlora_grant('gated', 'regress_moemlora_stranger');
 SET ROLE regress_moemlora_stranger;
 SELECT array_ndims(moemlora_tensor('gated', 'bias')) AS dimensions, cardinality(moemlora_embedding('gated', 'user_id', 1)) AS numbers;
+SELECT count(*) FROM moemlora_gates('gated');
+SELECT count(*) FROM moemlora_explain('gated', 'books', ROW(1, 'a', NULL, NULL, NULL));
 RESET ROLE;
 
-SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['gated', 'own', 'plain']) AS name) AS dropped;
+SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['gated', 'own', 'plain', 'pairs', 'input']) AS name) AS dropped;
 DROP ROLE regress_moemlora_stranger;
-DROP FUNCTION train, place;
+DROP FUNCTION train, place, logit;
+DROP TYPE features;
 DROP TABLE visits;

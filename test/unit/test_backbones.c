@@ -156,7 +156,7 @@ static void
 test_names(void)
 {
 	static const char *const wrong[] = {
-		"attention.0", "attention.0.", "attention.3.query", "attention.query", "attention..query", "query",
+		"attention.0.", "attention.3.query", "attention.query", "attention..query", "query",
 		"attention.0.query.query", "tower.0.weight.query", "cross.0.weight", "expert.0.attention.0"
 	};
 	mml_config	config;

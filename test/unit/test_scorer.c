@@ -166,6 +166,61 @@ test_embedding(void)
 	mml_model_free(model);
 }
 
+/* What a row loses without a feature: against rows that never had it. */
+static void
+check_explain(const char *gate, mml_mode mode)
+{
+	mml_model  *model = train("mean", gate);
+	mml_scorer *scorer = create(model, mode, 3);
+	double		start;
+	double		effects[UNIT_MAX_FEATURES];
+	float		weights[64];
+	float		logits[3];
+	float		sum = 0.0f;
+	mml_model_facts facts;
+
+	mml_model_get_facts(model, &facts);
+	for (size_t i = 0; i < 20; i++)
+	{
+		unit_check(unit_push_scoring(mml_scorer_rows(scorer), &data, i) == MML_OK &&
+				   mml_scorer_explain(scorer, &start, effects, weights) == MML_OK, "explain: %s", unit_error(&unit.host));
+		for (int row = 0; row < 3; row++)
+		{
+			mml_rows   *rows = mml_scorer_rows(scorer);
+
+			unit_check(unit_push_scoring(rows, &data, i) == MML_OK, "row %zu", i);
+			for (int f = 0; row > 0 && f < mml_model_features(model); f++)
+			{
+				/* the last row has no user, the second one nothing */
+				if (row == 2 && f > 0)
+					break;
+				if (model->fields[f].kind == MML_CATEGORICAL)
+					mml_put_id(rows, f, MML_ID_UNKNOWN);
+				else
+					(void) mml_put_null(rows, f);
+			}
+		}
+		unit_check(mml_score_logits(scorer, logits) == MML_OK, "score: %s", unit_error(&unit.host));
+		unit_close(start, logits[1], 1e-5, "logit of nothing known");
+		unit_close(effects[0], (double) logits[0] - logits[2], 1e-5, "effect of the user");
+	}
+	for (int e = 0; e < facts.n_experts; e++)
+		sum += weights[e];
+	unit_close(sum, mode == MML_MODE_BACKBONE ? 0.0 : 1.0, 1e-6, "sum of weights");
+	mml_scorer_free(scorer);
+	mml_model_free(model);
+	unit_check(unit.n_held == 0, "%ld pieces are held", unit.n_held);
+}
+
+static void
+test_explain(void)
+{
+	check_explain("domain", MML_MODE_BACKBONE);
+	check_explain("domain", MML_MODE_OWN);
+	check_explain("domain", MML_MODE_GATE);
+	check_explain("input", MML_MODE_GATE);
+}
+
 /* What is refused in a row leaves no trace in the next ones. */
 static void
 test_refused_rows(void)
@@ -507,6 +562,7 @@ main(void)
 	test_modes();
 	test_capacity();
 	test_embedding();
+	test_explain();
 	test_refused_rows();
 	test_far_numbers(MML_MODE_GATE, "domain");
 	test_far_numbers(MML_MODE_GATE, "input");
