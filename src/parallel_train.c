@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -116,6 +118,13 @@ moemlora_train_worker(dsm_segment *segment, shm_toc *toc)
 
 /* ------------------------------------------------------------------ leader */
 
+/* Processors besides the one that the leader has: more processes than those only wait for each other. */
+static int
+CountIdleProcessors(void)
+{
+	return (int) Max(sysconf(_SC_NPROCESSORS_ONLN) - 1, 0);
+}
+
 /* How many workers to ask the server for. */
 static int
 CountWorkers(const TrainOptions *options, size_t n_rows)
@@ -123,7 +132,8 @@ CountWorkers(const TrainOptions *options, size_t n_rows)
 	int			wanted = options->workers;
 
 	if (wanted < 0)
-		wanted = Min((int) Min(n_rows / ROWS_PER_WORKER, INT_MAX), max_parallel_maintenance_workers);
+		wanted = Min(Min((int) Min(n_rows / ROWS_PER_WORKER, INT_MAX), max_parallel_maintenance_workers),
+					 CountIdleProcessors());
 	return IsInParallelMode() ? 0 : Min(wanted, GucMaxWorkers);
 }
 

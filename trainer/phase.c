@@ -13,7 +13,7 @@
 #include "mml_train.h"
 
 #define SHUFFLE_PIECE ((size_t) 65536) /* rows between two polls */
-#define PASS_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls */
+#define PASS_PRODUCTS ((size_t) 1 << 28)	/* multiplications between two polls */
 #define SMALLEST_PASS ((size_t) 16)
 #define SIGN_OF_LIFE 0.25		/* seconds between reports from inside an epoch */
 
