@@ -57,7 +57,7 @@ typedef struct ScoreState
 	MemoryContext block_context;	/* of the rows kept; reset at every block */
 	ModelUses	uses;
 	ModelUse   *use;			/* of all rows kept */
-	Size		model_bytes;	/* of values evaluated for the block, which the server may hold until it ends */
+	Size		model_bytes;	/* of values evaluated for its rows, which the server may hold until it ends */
 	int			n_kept;
 	KeptRow		kept[MODEL_BLOCK_ROWS];
 } ScoreState;
@@ -197,7 +197,7 @@ ReadRow(ScoreState *state, WindowObject window, int place)
 	{
 		if (!GetArgument(window, ARGUMENT_MODEL, place, &value, NULL))
 			return true;
-		if (state->is_value && !VARATT_IS_EXTERNAL(DatumGetPointer(value)))
+		if (state->is_value && !state->is_stable[ARGUMENT_MODEL] && !VARATT_IS_EXTERNAL(DatumGetPointer(value)))
 			state->model_bytes += VARSIZE_ANY(DatumGetPointer(value));
 		if (is_first)
 			BeginBlock(state, value, kept->features);
