@@ -678,7 +678,12 @@ extern double mml_logloss_of(double probability, double label);
 extern int	mml_backbones(void);	/* how many there are */
 extern const char *mml_backbone_name(int backbone);
 
-/* Once per process, before anything else: one BLAS thread. */
+/*
+ * Once per process, before anything else: one BLAS thread, and the memory that
+ * it keeps.  See before that so many bytes can be had: where they cannot,
+ * OpenBLAS asks for them without end.
+ */
+#define MML_BLAS_MEMORY ((size_t) 256 << 20)
 extern void mml_init(void);
 
 #endif							/* MML_H */

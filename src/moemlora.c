@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/memutils.h"
 
 #include "moemlora.h"
 
@@ -15,6 +16,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	pfree(MemoryContextAllocHuge(TopMemoryContext, MML_BLAS_MEMORY));	/* an error if there is no room */
 	mml_init();
 	GucInit();
 	ModelCacheInit();

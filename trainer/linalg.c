@@ -10,11 +10,17 @@
 #define DIGIT_BITS 11
 #define DIGITS ((size_t) 1 << DIGIT_BITS)
 #define SORT_POLL 65536			/* elements between two polls */
+#define FIRST 128				/* smaller products may do without OpenBLAS's memory */
 
+/* OpenBLAS takes its memory at the first product, and keeps it. */
 void
 mml_linalg_init(void)
 {
+	static const float zeros[FIRST * FIRST];
+	float		product[FIRST * FIRST];
+
 	openblas_set_num_threads(1);
+	mml_gemm(false, false, FIRST, FIRST, FIRST, 1.0f, zeros, FIRST, zeros, FIRST, 0.0f, product, FIRST);
 }
 
 void
