@@ -1,7 +1,7 @@
 # moemlora: an ordinary PGXS makefile (all, install, uninstall, installcheck,
 # clean, dist; PG_CONFIG=, DESTDIR=, COPT= as usual) plus the targets of
-# test/test.mk (check, check-majors, unit, golden, fuzz, demo, bench, latency, growth,
-# movielens, taobao), which need no installed extension and never write into the system's PostgreSQL.
+# test/test.mk (check, check-majors, unit, golden, fuzz, soak, demo, bench, latency,
+# growth, movielens, taobao), which need no installed extension and never write into the system's PostgreSQL.
 #
 # WERROR= switches off -Werror.
 
@@ -34,7 +34,7 @@ WARNINGS = -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arit
 CORE_LANGUAGE = -std=gnu11 -fno-math-errno -fno-trapping-math -ffp-contract=off -Iinclude
 CORE_CFLAGS = $(CORE_LANGUAGE) -O3 -g -fPIC -fvisibility=hidden $(WARNINGS) $(COPT)
 
-TEST_GOALS = check check-majors unit golden fuzz fuzz-programs demo bench build/core latency growth movielens taobao
+TEST_GOALS = check check-majors unit golden fuzz fuzz-programs soak demo bench build/core latency growth movielens taobao
 ifneq (,$(filter $(TEST_GOALS),$(MAKECMDGOALS)))
 
 # PGXS has a target "check" of its own that only says it is not supported.

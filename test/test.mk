@@ -3,7 +3,7 @@
 
 export PG_CONFIG PKG_CONFIG
 
-.PHONY: check check-majors unit golden fuzz fuzz-programs demo bench latency growth movielens taobao
+.PHONY: check check-majors unit golden fuzz fuzz-programs soak demo bench latency growth movielens taobao
 
 check:
 	+@test/check.sh
@@ -71,6 +71,13 @@ $(UNIT_PROGRAMS) build/unit/golden: build/unit/%: build/unit/test/unit/%.o $(UNI
 
 .SECONDARY:
 -include $(wildcard build/unit/*/*.d build/unit/*/*/*.d build/fuzz/*/*.d build/fuzz/*/*/*.d)
+
+# The failures of test/t/050_failures.pl at ROUNDS times as many moments, drawn from SEED.
+ROUNDS = 10
+SEED = 1
+soak:
+	@test/setup.sh
+	@MOEMLORA_ROUNDS='$(ROUNDS)' MOEMLORA_SEED='$(SEED)' test/run_tap.sh build/soak test/t/050_failures.pl
 
 demo:
 	@test/setup.sh

@@ -16,14 +16,14 @@ use Test::More;
 our @EXPORT = qw(new_server finish sql refuses make_rows plant_clicks catalog stored_bytes);
 
 # A running server whose database postgres has the extension.
-# Options: settings (lines of postgresql.conf), streaming, no_extension.
+# Options: settings (lines of postgresql.conf), initdb (options), streaming, no_extension.
 sub new_server
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	$node->init(
-		extra => [ '-E', 'UTF8', '--no-locale' ],
+		extra => [ '-E', 'UTF8', '--no-locale', @{ $options{initdb} // [] } ],
 		allows_streaming => $options{streaming});
 	$node->append_conf('postgresql.conf', "autovacuum = off\njit = off\n" . ($options{settings} // ''));
 	$node->start;
