@@ -1,6 +1,26 @@
 /*
  * compat.h - where PostgreSQL 14 to 18 differ.  The one file that asks for
  * PG_VERSION_NUM; everybody else uses the names of the newest server.
+ *
+ * What we use and what changed, with the first version of the new:
+ *
+ *	15  MarkGUCPrefixReserved() was EmitWarningsOnPlaceholders()   below
+ *	15  nodes of names are String, not Value                       only makeString(), strVal() and list_member()
+ *	15  nobody but the owner creates in schema public              tests grant it or use schemas of their own
+ *	16  varatt.h was a part of postgres.h                          below
+ *	16  object_aclcheck() was a function per catalog               below, for functions only
+ *	16  check_can_set_role(): membership may be without SET        below
+ *	16  has_privs_of_role(): membership may be without INHERIT     as the server means it
+ *	16  GetMemoryChunkContext() was inline                         only of what palloc() itself returned
+ *	18  PG_WAIT_EXTENSION moved                                    utils/wait_event.h still has it, as from 14 on
+ *	18  identifiers of queries are signed; plans have one too      below
+ *	18  pg_noreturn                                                below
+ *	18  TupleDescAttr() has a compact twin                         attributes are copied, never written
+ *	18  NOT NULL is a row of pg_constraint                         nobody reads that table
+ *
+ * The same in all of them, as far as we call it: parallel contexts, dsm, shm_toc,
+ * condition variables, advisory LOCKTAGs, slices of TOAST values, SPI with a
+ * receiver (from 14 on), raw_parser() and its scanner, systable_*_ordered().
  */
 #ifndef MOEMLORA_COMPAT_H
 #define MOEMLORA_COMPAT_H
