@@ -670,6 +670,16 @@ extern size_t mml_scorer_row_bytes(const mml_scorer *scorer);
  */
 extern mml_status mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *auc);
 
+/*
+ * AUC, the same, and of each row: a positive's share of the negatives that score
+ * below it, a negative's share of the positives above it.  placements: [n].
+ */
+extern mml_status mml_placements(mml_host *host, const float *scores, const float *labels, size_t n,
+								 double *placements, double *auc);
+
+/* Standard error of AUC a - AUC b from placements on the same rows, by DeLong; NaN with one row of a class. */
+extern double mml_delong(const double *a, const double *b, const float *labels, size_t n);
+
 /* Mean of -y ln p - (1-y) ln(1-p) of one row; p is held 1e-15 away from 0 and 1. */
 extern double mml_logloss_of(double probability, double label);
 

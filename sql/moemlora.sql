@@ -679,6 +679,16 @@ $$Scores the rows of a source with a version of a model (NULL: the current one) 
 Errors: undefined_object (no such model or version), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column).
 Example: SELECT * FROM moemlora_evaluate('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'clicked', 'category');$$;
 
+CREATE FUNCTION @extschema@.moemlora_compare(models text[], source text, label text, domain text)
+RETURNS TABLE (
+	scope text, domain text, model text, version integer, rows bigint, positives bigint, auc double precision,
+	difference double precision, standard_error double precision, verdict text)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 40;
+COMMENT ON FUNCTION @extschema@.moemlora_compare(text[], text, text, text) IS
+$$Scores the rows of a source, read once, with several models or versions: 'ctr' is the current version, 'ctr@3' version 3. A row per model for each domain (scope domain), for all rows (all), the plain mean over domains (mean) and the mean weighted by rows (weighted). auc: of the served mode; difference: to the first model; standard_error: of that difference on the same rows, exact, by DeLong et al. (1988). verdict: better or worse than the first model, or no difference, at 95 %: the difference is beyond 1.96 standard errors, or not. It says what these rows tell of these versions; another seed of a training has luck of its own. NULL where a figure is not defined, as with labels of one class only; in means, a domain with a single positive or negative counts with the largest error there can be. Figures have 6 places.
+Errors: undefined_object (no such model or version), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column), program_limit_exceeded (moemlora.training_memory).
+Example: SELECT * FROM moemlora_compare(ARRAY['ctr@3', 'ctr'], '(SELECT * FROM interactions WHERE day = current_date)', 'clicked', 'category');$$;
+
 -- The aggregates; they are exact, and partial states of parallel plans add up.
 
 CREATE FUNCTION @extschema@.moemlora_auc_transition(internal, double precision, boolean) RETURNS internal

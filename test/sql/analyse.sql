@@ -1,4 +1,5 @@
--- looking into a model: moemlora_tensor(), moemlora_embedding(), moemlora_gates(), moemlora_explain()
+-- looking into a model: moemlora_tensor(), moemlora_embedding(), moemlora_gates(), moemlora_explain();
+-- models side by side: moemlora_compare()
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 
@@ -123,7 +124,61 @@ FROM visits AS v, moemlora_explain('input', category, v) WHERE id < 4 AND compon
 
 SELECT * FROM moemlora_gates('input');
 
+-- compare: the figures of moemlora_evaluate(), and the difference to the first
+SELECT train('input', '{"method": "backbone", "seed": 5, "learning_rate": 0.1}');
+CREATE TABLE compared AS
+SELECT row_number() OVER () AS id, * FROM moemlora_compare(ARRAY['plain', 'input', 'input@1', 'plain@1'], 'visits', 'clicked', 'category');
+SELECT scope, domain, model, version, rows, difference IS NULL AS is_first, verdict IN ('better', 'worse', 'no difference') AS verdict FROM compared ORDER BY id;
+SELECT model, count(*), bool_and(abs(c.auc - e.auc) < 1e-6 AND c.rows = e.rows AND c.positives = e.positives) AS same
+FROM compared AS c, LATERAL moemlora_evaluate(split_part(model, '@', 1), 'visits', 'clicked', 'category', version) AS e
+WHERE e.scope = c.scope AND e.domain IS NOT DISTINCT FROM c.domain GROUP BY model ORDER BY model;
+SELECT bool_and(abs(c.difference - (c.auc - f.auc)) < 3e-6) AS difference, bool_and(c.verdict = CASE WHEN abs(c.difference) <= 1.959964 * c.standard_error THEN 'no difference'
+		WHEN c.difference > 0 THEN 'better' ELSE 'worse' END) AS verdict
+FROM compared AS c JOIN compared AS f ON f.model = 'plain' AND f.scope = c.scope AND f.domain IS NOT DISTINCT FROM c.domain WHERE c.model <> 'plain';
+SELECT DISTINCT difference, standard_error, verdict FROM compared WHERE model = 'plain@1';
+-- DeLong's formula in SQL; the means from the domains
+WITH p AS MATERIALIZED (SELECT category, clicked, moemlora_predict('plain', category, v) AS a, moemlora_predict('input', category, v) AS b FROM visits AS v),
+	placed AS (SELECT x.category, x.clicked, avg(CASE WHEN x.clicked THEN sign((x.b - y.b)::float8) - sign((x.a - y.a)::float8)
+			ELSE sign((y.b - x.b)::float8) - sign((y.a - x.a)::float8) END) / 2 AS d
+		FROM (SELECT row_number() OVER () AS id, * FROM p) AS x JOIN p AS y ON x.category = y.category AND x.clicked <> y.clicked GROUP BY x.id, x.category, x.clicked),
+	e AS (SELECT category, sqrt(sum(v)) AS error FROM (SELECT category, clicked, var_samp(d) / count(*) AS v FROM placed GROUP BY 1, 2) AS c GROUP BY 1)
+SELECT domain, abs(standard_error - error) < 1e-6 AS standard_error FROM compared AS c JOIN e ON category = domain WHERE model = 'input' ORDER BY 1;
+SELECT abs(m.standard_error - d.mean) < 2e-6 AS mean, abs(w.standard_error - d.weighted) < 2e-6 AS weighted
+FROM (SELECT sqrt(sum(standard_error ^ 2)) / count(*) AS mean, sqrt(sum((rows * standard_error) ^ 2)) / sum(rows) AS weighted FROM compared WHERE model = 'input' AND scope = 'domain') AS d,
+	compared AS m, compared AS w WHERE m.model = 'input' AND m.scope = 'mean' AND w.model = 'input' AND w.scope = 'weighted';
+-- who is right is better, who is wrong is worse; labels may be anything that evaluate takes
+SELECT scope, model, verdict FROM moemlora_compare(ARRAY['plain', 'input'],
+	'(SELECT *, (moemlora_predict(''input'', category, v) > 0.4)::int AS y FROM visits AS v)', 'y', 'category') WHERE scope = 'all';
+SELECT scope, model, verdict FROM moemlora_compare(ARRAY['plain', 'input'],
+	'(SELECT *, (moemlora_predict(''plain'', category, v) > 0.4)::int AS y FROM visits AS v)', 'y', 'category') WHERE scope = 'all';
+-- not defined: one class; no error: one row of a class; no rows; what is left out
+SELECT scope, domain, model, rows, positives, auc IS NULL AS auc, difference IS NULL AS difference, standard_error IS NULL AS error, verdict IS NULL AS verdict
+FROM moemlora_compare(ARRAY['plain', 'input'], '(SELECT * FROM visits WHERE category = ''books'' AND clicked OR category = ''films'' AND (NOT clicked OR id = (SELECT min(id) FROM visits WHERE category = ''films'' AND clicked)))', 'clicked', 'category');
+SELECT scope, domain, model, rows, auc, verdict FROM moemlora_compare(ARRAY['plain', 'input'], '(SELECT * FROM visits WHERE false)', 'clicked', 'category');
+SET client_min_messages = notice;
+SELECT count(*) FROM moemlora_compare(ARRAY['plain'], '(SELECT *, nullif(clicked, id < 9) AS y FROM visits)', 'y', 'category');
+SET client_min_messages = warning;
+-- a model may be called as a version is
+SELECT moemlora_rename('own', 'plain@7');
+SELECT DISTINCT model, version FROM moemlora_compare(ARRAY['plain@7', 'plain@1'], 'visits', 'clicked', 'category') ORDER BY 1;
+SELECT moemlora_rename('plain@7', 'own');
+
 -- bad input
+SELECT * FROM moemlora_compare(NULL, 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare('{}', 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain', NULL], 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain', 'no such model'], 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain', 'plain@7'], 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain', 'plain@0'], 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain', 'plain@'], 'visits', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain'], 'no_such_table', 'clicked', 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain'], 'visits', NULL, 'category');
+SELECT * FROM moemlora_compare(ARRAY['plain'], '(SELECT user_id, clicked, category FROM visits)', 'clicked', 'category');
+\set VERBOSITY terse
+SET moemlora.training_memory = '1MB';
+SELECT * FROM moemlora_compare(ARRAY['plain', 'own'], '(SELECT v.* FROM visits AS v, generate_series(1, 200))', 'clicked', 'category');
+RESET moemlora.training_memory;
+\set VERBOSITY default
 SELECT * FROM moemlora_gates('no such model');
 SELECT * FROM moemlora_gates(NULL);
 SELECT * FROM moemlora_gates('gated', 2);
@@ -163,10 +218,12 @@ SELECT moemlora_tensor('gated', 'bias');
 SELECT moemlora_embedding('gated', 'user_id', 1);
 SELECT * FROM moemlora_gates('gated');
 SELECT * FROM moemlora_explain('gated', 'books', ROW(1, 'a', NULL, NULL, NULL));
+SELECT * FROM moemlora_compare(ARRAY['gated'], 'pg_class', 'relname', 'relkind');
 RESET ROLE;
 SELECT moemlora_grant('gated', 'regress_moemlora_stranger');
 SET ROLE regress_moemlora_stranger;
 SELECT array_ndims(moemlora_tensor('gated', 'bias')) AS dimensions, cardinality(moemlora_embedding('gated', 'user_id', 1)) AS numbers;
+SELECT * FROM moemlora_compare(ARRAY['gated', 'own'], 'pg_class', 'relname', 'relkind');
 SELECT count(*) FROM moemlora_gates('gated');
 SELECT count(*) FROM moemlora_explain('gated', 'books', ROW(1, 'a', NULL, NULL, NULL));
 RESET ROLE;
@@ -175,4 +232,4 @@ SELECT count(*) FROM (SELECT name, moemlora_drop(name) FROM unnest(ARRAY['gated'
 DROP ROLE regress_moemlora_stranger;
 DROP FUNCTION train, place, logit;
 DROP TYPE features;
-DROP TABLE visits;
+DROP TABLE visits, compared;

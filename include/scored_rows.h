@@ -1,0 +1,74 @@
+/*
+ * scored_rows.h - private to scored_rows.c, sql_evaluate.c and sql_compare.c: the
+ * rows of a source, read once and scored in several ways.
+ *
+ * Ways are models, or modes of one model.  Rows are scored in blocks by the
+ * scorers of all ways side by side; of each row only its domain, its label and
+ * its scores are kept.
+ */
+#ifndef MOEMLORA_SCORED_ROWS_H
+#define MOEMLORA_SCORED_ROWS_H
+
+#include "moemlora.h"
+
+/* A domain's name; zero-terminated. */
+typedef struct ScoredDomain
+{
+	const char *bytes;
+	Size		length;
+} ScoredDomain;
+
+/* One way to score. */
+typedef struct ScoredWay
+{
+	const mml_model *model;
+	mml_scorer *scorer;			/* NULL, never of the first: there is no need to score in this way */
+	Binding    *binding;		/* of the model's features: one for all its ways, which stand side by side */
+	float	   *scores;			/* [held], NULL where there is no scorer */
+} ScoredWay;
+
+/* One call. */
+typedef struct ScoredRows
+{
+	const char *function;		/* for messages */
+	MemoryContext context;
+	MemoryContext row_context;	/* reset at every row */
+	mml_host   *host;			/* of all models */
+	const char *label_name;
+	const char *domain_name;
+	FactColumn *label;
+	FactColumn *domain;
+	int			last_column;	/* of those that are looked at, from 1 */
+	int			n_ways;
+	ScoredWay  *ways;			/* [n_ways] */
+
+	/* Rows kept */
+	Size		n_rows;
+	Size		n_scored;		/* of them; the rest is in the scorers */
+	Size		held;			/* that there is room for */
+	float	   *labels;			/* [held] */
+	int		   *domains;		/* [held] index of arrival, later in order of names */
+	int64		n_read;
+	int64		n_left_out;
+
+	/* Domains met */
+	struct HTAB *entries;
+	ScoredDomain *names;		/* [n_domains] */
+	int			n_domains;
+	int			names_held;
+
+	/* When all rows are read */
+	Size	   *order;			/* [n_rows] by domain */
+	Size	   *starts;			/* [n_domains + 1] in order, of the domains by name */
+} ScoredRows;
+
+/* What lives as long as the call, in `context`; the host's memory has the limit moemlora.training_memory. */
+extern ScoredRows *ScoredRowsCreate(MemoryContext context, const char *function, int n_ways);
+
+/* Gives a way its model, decoded in the memory of the host, and a scorer in that mode. */
+extern void ScoredRowsSetWay(ScoredRows *rows, int way, const mml_model *model, mml_mode mode);
+
+/* Reads and scores all rows of the query (RowSourceQuery()), and says which were left out. */
+extern void ScoredRowsRead(ScoredRows *rows, const char *query, const char *label, const char *domain);
+
+#endif							/* MOEMLORA_SCORED_ROWS_H */

@@ -1,0 +1,327 @@
+/*
+ * scored_rows.c - the rows of a source, read once and scored in several ways, see
+ * scored_rows.h.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "scored_rows.h"
+
+#define BLOCK_ROWS 512
+#define FIRST_ROWS 4096			/* that there is room for at first */
+#define RANKING_BYTES 64		/* of a row while the AUC of its domain is found out, at most */
+
+typedef struct DomainEntry
+{
+	ScoredDomain key;			/* must be first */
+	int			index;			/* order of arrival */
+} DomainEntry;
+
+/* -------------------------------------------------------------------- domains */
+
+static uint32
+HashDomain(const void *key, Size size pg_attribute_unused())
+{
+	const ScoredDomain *domain = key;
+
+	return hash_bytes((const unsigned char *) domain->bytes, (int) domain->length);
+}
+
+static int
+CompareDomains(const void *a, const void *b)
+{
+	const ScoredDomain *left = a;
+	const ScoredDomain *right = b;
+	int			order = memcmp(left->bytes, right->bytes, Min(left->length, right->length));
+
+	if (order == 0 && left->length != right->length)
+		order = left->length < right->length ? -1 : 1;
+	return order;
+}
+
+static int
+MatchDomains(const void *a, const void *b, Size size pg_attribute_unused())
+{
+	return CompareDomains(a, b);
+}
+
+static void
+InitDomains(ScoredRows *rows)
+{
+	HASHCTL		control;
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(ScoredDomain);
+	control.entrysize = sizeof(DomainEntry);
+	control.hash = HashDomain;
+	control.match = MatchDomains;
+	control.hcxt = rows->context;
+	rows->entries = hash_create("moemlora evaluated domains", 256, &control,
+								HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* The domain's number in order of arrival. */
+static int
+DomainIndex(ScoredRows *rows, const char *bytes, Size length)
+{
+	ScoredDomain key = {bytes, length};
+	bool		is_found;
+	DomainEntry *entry = hash_search(rows->entries, &key, HASH_ENTER, &is_found);
+	char	   *copy;
+
+	if (is_found)
+		return entry->index;
+	copy = MemoryContextAlloc(rows->context, length + 1);
+	memcpy(copy, bytes, length);
+	copy[length] = '\0';
+	entry->key.bytes = copy;
+	entry->index = rows->n_domains;
+	if (rows->n_domains == rows->names_held)
+	{
+		rows->names_held = Max(64, rows->names_held * 2);
+		rows->names = rows->names == NULL ?
+			MemoryContextAllocHuge(rows->context, rows->names_held * sizeof(ScoredDomain)) :
+			repalloc_huge(rows->names, rows->names_held * sizeof(ScoredDomain));
+	}
+	rows->names[rows->n_domains] = entry->key;
+	return rows->n_domains++;
+}
+
+/* ----------------------------------------------------------------------- rows */
+
+/* Room for `count` values of 4 bytes. */
+static void *
+Resize(ScoredRows *rows, void *values, Size count)
+{
+	if (values == NULL)
+		return MemoryContextAllocHuge(rows->context, count * sizeof(float));
+	return repalloc_huge(values, count * sizeof(float));
+}
+
+/* Bytes that a row takes, and those that sorting and ranking it will. */
+static Size
+RowBytes(const ScoredRows *rows)
+{
+	Size		bytes = sizeof(float) + sizeof(int) + sizeof(Size) + RANKING_BYTES;
+	int			way;
+
+	for (way = 0; way < rows->n_ways; way++)
+		bytes += rows->ways[way].scorer == NULL ? 0 : sizeof(float);
+	return bytes;
+}
+
+/* Room for more rows, within moemlora.training_memory. */
+static void
+Grow(ScoredRows *rows)
+{
+	Size		limit = (Size) GucTrainingMemoryKb * 1024;
+	Size		taken = rows->host->memory_used;
+	Size		row_bytes = RowBytes(rows);
+	Size		allowed = limit > taken ? (limit - taken) / row_bytes : 0;
+	Size		held = Min(Max(FIRST_ROWS, rows->held * 2), allowed);
+	int			way;
+
+	if (held <= rows->held)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("%s() needs more memory than moemlora.training_memory allows", rows->function),
+						errdetail("%zu rows and the model need %zu kB; %d kB are allowed.", rows->n_rows + 1,
+								  ((rows->n_rows + 1) * row_bytes + taken) / 1024 + 1, GucTrainingMemoryKb),
+						errhint("Raise moemlora.training_memory, or evaluate a sample of the rows.")));
+	rows->labels = Resize(rows, rows->labels, held);
+	rows->domains = Resize(rows, rows->domains, held);
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		if (rows->ways[way].scorer != NULL)
+			rows->ways[way].scores = Resize(rows, rows->ways[way].scores, held);
+	}
+	rows->held = held;
+}
+
+/* Scores the rows that wait in the scorers. */
+static void
+ScoreBlock(ScoredRows *rows)
+{
+	int			way;
+
+	for (way = 0; way < rows->n_ways && rows->n_scored < rows->n_rows; way++)
+	{
+		const ScoredWay *scored = &rows->ways[way];
+
+		if (scored->scorer != NULL)
+			BridgeCheck(rows->host, mml_score(scored->scorer, scored->scores + rows->n_scored));
+	}
+	rows->n_scored = rows->n_rows;
+}
+
+/* Whether the way has a model of its own, not that of the way before. */
+static bool
+HasOwnModel(const ScoredRows *rows, int way)
+{
+	return way == 0 || rows->ways[way].model != rows->ways[way - 1].model;
+}
+
+/* The columns are known: binds them. */
+static void
+Start(void *self, TupleDesc desc)
+{
+	ScoredRows *rows = self;
+	MemoryContext caller = MemoryContextSwitchTo(rows->context);
+	int			way;
+
+	rows->label = FactColumnFind(desc, rows->label_name, FACT_LABEL);
+	rows->domain = FactColumnFind(desc, rows->domain_name, FACT_DOMAIN);
+	rows->last_column = Max(FactColumnNumber(rows->label), FactColumnNumber(rows->domain));
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		ScoredWay  *scored = &rows->ways[way];
+
+		if (scored->scorer == NULL)
+			scored->model = rows->ways[way - 1].model;
+		scored->binding = HasOwnModel(rows, way) ? BindingForColumns(desc, scored->model) : rows->ways[way - 1].binding;
+		rows->last_column = Max(rows->last_column, BindingLastColumn(scored->binding));
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* Puts the row's features into each scorer. */
+static void
+PutFeatures(ScoredRows *rows, TupleTableSlot *slot, const char *domain, size_t domain_length)
+{
+	int			way;
+
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		if (HasOwnModel(rows, way))
+			BindingBeginRow(rows->ways[way].binding, slot->tts_values, slot->tts_isnull);
+	}
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		const ScoredWay *scored = &rows->ways[way];
+		mml_rows   *encoded;
+
+		if (scored->scorer == NULL)
+			continue;
+		encoded = mml_scorer_rows(scored->scorer);
+		BridgeCheck(rows->host, mml_rows_begin(encoded));
+		BindingPutValues(scored->binding, rows->host, encoded, slot->tts_values, slot->tts_isnull, rows->n_read);
+		BridgeCheckValue(rows->host, mml_rows_end_scoring(encoded, domain, domain_length), rows->n_read,
+						 rows->domain_name);
+	}
+}
+
+/* Takes one row in. */
+static void
+TakeRow(void *self, TupleTableSlot *slot)
+{
+	ScoredRows *rows = self;
+	MemoryContext caller;
+	const char *domain;
+	size_t		domain_length;
+	double		label;
+
+	rows->n_read++;
+	slot_getsomeattrs(slot, rows->last_column);
+	MemoryContextReset(rows->row_context);
+	caller = MemoryContextSwitchTo(rows->row_context);
+	if (FactNumber(rows->label, slot->tts_values, slot->tts_isnull, rows->n_read, &label) &&
+		FactDomain(rows->domain, slot->tts_values, slot->tts_isnull, &domain, &domain_length))
+	{
+		if (rows->n_rows == rows->held)
+			Grow(rows);
+		PutFeatures(rows, slot, domain, domain_length);
+		rows->labels[rows->n_rows] = (float) label;
+		rows->domains[rows->n_rows] = DomainIndex(rows, domain, domain_length);
+		rows->n_rows++;
+		if (rows->n_rows - rows->n_scored == BLOCK_ROWS)
+			ScoreBlock(rows);
+	}
+	else
+		rows->n_left_out++;
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Brings the domains into the order of their names and the rows into that of
+ * their domains.
+ */
+static void
+SortRows(ScoredRows *rows)
+{
+	Size	   *starts = palloc_extended((rows->n_domains + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
+	Size	   *order = MemoryContextAllocHuge(rows->context, Max(rows->n_rows, 1) * sizeof(Size));
+	int		   *rank = palloc_extended(Max(rows->n_domains, 1) * sizeof(int), MCXT_ALLOC_HUGE);
+	Size	   *next = palloc_extended((rows->n_domains + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
+	int			i;
+	Size		row;
+
+	qsort(rows->names, rows->n_domains, sizeof(ScoredDomain), CompareDomains);
+	for (i = 0; i < rows->n_domains; i++)
+	{
+		DomainEntry *entry = hash_search(rows->entries, &rows->names[i], HASH_FIND, NULL);
+
+		rank[entry->index] = i;
+	}
+	memset(starts, 0, (rows->n_domains + 1) * sizeof(Size));
+	for (row = 0; row < rows->n_rows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		rows->domains[row] = rank[rows->domains[row]];
+		starts[rows->domains[row] + 1]++;
+	}
+	for (i = 0; i < rows->n_domains; i++)
+		starts[i + 1] += starts[i];
+	memcpy(next, starts, (rows->n_domains + 1) * sizeof(Size));
+	for (row = 0; row < rows->n_rows; row++)
+		order[next[rows->domains[row]]++] = row;
+	rows->order = order;
+	rows->starts = starts;
+}
+
+/* ------------------------------------------------------------------- the call */
+
+ScoredRows *
+ScoredRowsCreate(MemoryContext context, const char *function, int n_ways)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	ScoredRows *rows = palloc0(sizeof(ScoredRows));
+
+	rows->function = function;
+	rows->context = context;
+	rows->row_context = AllocSetContextCreate(context, "moemlora scored row", ALLOCSET_DEFAULT_SIZES);
+	rows->host = BridgeCreateHost(context, (Size) GucTrainingMemoryKb * 1024);
+	rows->n_ways = n_ways;
+	rows->ways = palloc0(n_ways * sizeof(ScoredWay));
+	InitDomains(rows);
+	MemoryContextSwitchTo(caller);
+	return rows;
+}
+
+void
+ScoredRowsSetWay(ScoredRows *rows, int way, const mml_model *model, mml_mode mode)
+{
+	rows->ways[way].model = model;
+	BridgeCheck(rows->host, mml_scorer_create(rows->host, model, mode, BLOCK_ROWS, (size_t) GucCacheSizeKb * 1024,
+											  &rows->ways[way].scorer));
+}
+
+void
+ScoredRowsRead(ScoredRows *rows, const char *query, const char *label, const char *domain)
+{
+	RowSourceSink sink = {.start = Start, .row = TakeRow, .self = rows};
+	MemoryContext caller = MemoryContextSwitchTo(rows->context);
+
+	rows->label_name = label;
+	rows->domain_name = domain;
+	RowSourceRun(query, &sink);
+	ScoreBlock(rows);
+	if (rows->n_left_out > 0)
+		ereport(NOTICE, (errmsg_plural(INT64_FORMAT " row was left out because its label or domain is NULL",
+									   INT64_FORMAT " rows were left out because label or domain is NULL",
+									   (unsigned long) rows->n_left_out, rows->n_left_out)));
+	SortRows(rows);
+	MemoryContextSwitchTo(caller);
+}
