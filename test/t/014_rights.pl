@@ -55,7 +55,12 @@ my @uses = (
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')}, '6', 'evaluate' ],
 	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ],
 	[ q{SELECT moemlora_inspect('m') ? 'backbone'}, 't', 'inspect' ],
-	[ q{SELECT length(moemlora_export('m', 1)) > 1000}, 't', 'export' ]);
+	[ q{SELECT length(moemlora_export('m', 1)) > 1000}, 't', 'export' ],
+	[ q{SELECT count(*) FROM moemlora_compare(ARRAY['m', 'm@1'], 'shown', 'clicked', 'place')}, '12', 'compare' ],
+	[ q{SELECT count(*) FROM moemlora_gates('m')}, '9', 'gates' ],
+	[ q{SELECT count(*) > 4 FROM (SELECT s FROM shown s LIMIT 1) AS x, moemlora_explain('m', 'place 1', s)}, 't', 'explain' ],
+	[ q{SELECT cardinality(moemlora_tensor('m', 'bias'))}, '1', 'tensor' ],
+	[ q{SELECT moemlora_embedding('m', 'domain', 'place 1') IS NOT NULL}, 't', 'embedding' ]);
 my @changes = map { [ "BEGIN; $_->[0]; ROLLBACK", $_->[1], $_->[2] ] } (
 	[ train('m'), 't', 'train' ],
 	[ q{SELECT moemlora_import('m', (SELECT model FROM exported))}, '3', 'import' ],

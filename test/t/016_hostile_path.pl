@@ -113,6 +113,11 @@ foreach my $case (
 	[ 'predict, record', q{SELECT pg_catalog.count(moemlora_predict('m', place, s)) FROM public.shown s}, '500' ],
 	[ 'predict, text', q{SELECT pg_catalog.count(moemlora_predict('m', 'place 1', '{"user_id": 7}'))}, '1' ],
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
+	[ 'compare', q{SELECT pg_catalog.count(*) FROM moemlora_compare('{m,m@1}', 'public.shown', 'clicked', 'place')}, '12' ],
+	[ 'gates', q{SELECT pg_catalog.count(*) FROM moemlora_gates('m')}, '9' ],
+	[ 'explain', q{SELECT pg_catalog.count(*) FROM moemlora_explain('m', 'place 1', ROW(7))}, '5' ],
+	[ 'tensor', q{SELECT pg_catalog.array_ndims(moemlora_tensor('m', 'gate.domain'))}, '2' ],
+	[ 'embedding', q{SELECT pg_catalog.array_ndims(moemlora_embedding('m', 'user_id', 7))}, '1' ],
 	[
 		'the views',
 		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases,'

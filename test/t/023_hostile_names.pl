@@ -106,6 +106,11 @@ foreach my $i (0 .. $#names)
 		't', "predict: $name");
 	answers("SELECT pg_catalog.count(*) FROM moemlora_evaluate($model, ${\quoted($query)}, ${\quoted(qq{${name}y})},"
 		  . " ${\quoted(qq{${name}d})})", '6', "evaluate: $name");
+	answers("SELECT pg_catalog.count(*) FROM moemlora_compare(ARRAY[$model, $model OPERATOR(pg_catalog.||) '\@1'], ${\quoted($query)},"
+		  . " ${\quoted(qq{${name}y})}, ${\quoted(qq{${name}d})})", '12', "compare: $name");
+	answers("SELECT moemlora_embedding($model, $model, 7) IS NOT NULL", 't', "embedding: $name");
+	answers("SELECT name FROM (SELECT 7 AS $column) AS r, moemlora_explain($model, 'x', r)"
+		  . " WHERE component OPERATOR(pg_catalog.=) 'feature'", $name, "explain: $name");
 	answers("SELECT moemlora_promote($model, 1)", '', "promote: $name");
 	answers("SELECT moemlora_rollback($model)", '2', "rollback: $name");
 	answers("SELECT moemlora_grant($model, $model\:\:pg_catalog.name)", '', "grant: $name");
