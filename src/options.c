@@ -410,7 +410,8 @@ OptionsParseRetrain(Jsonb *stored, Jsonb *json)
 	int			i;
 
 	CheckObject(json);
-	all = DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, JsonbPGetDatum(Concatenate(all, json))));
+	/* (PostgreSQL 18 takes a second argument, whether array elements go too; earlier ones do not look at it.) */
+	all = DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, JsonbPGetDatum(Concatenate(all, json)), BoolGetDatum(false)));
 	options->is_retrain = true;
 	options->promote = PROMOTE_IF_BETTER;
 	options->tolerance = DEFAULT_TOLERANCE;
