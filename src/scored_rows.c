@@ -13,7 +13,7 @@
 
 #define BLOCK_ROWS 512
 #define FIRST_ROWS 4096			/* that there is room for at first */
-#define RANKING_BYTES 64		/* of a row while the AUC of its domain is found out, at most */
+#define RANKING_BYTES 48		/* of a row while the AUC of its domain is found out, at most */
 
 typedef struct DomainEntry
 {
