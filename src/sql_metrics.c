@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "fmgr.h"
+#include "storage/shmem.h"		/* for add_size() */
 #include "utils/memutils.h"
 
 #include "compat.h"
