@@ -2,9 +2,15 @@
 # make check on the other major versions of PostgreSQL: of what is committed,
 # in one minimal Debian after the other; as root, with debootstrap and a mirror.
 # usage: check_majors.sh
-# Environment: SUITES  Debian's releases, see below
-#              ROOTS   a directory that keeps their systems for the next time
-#              MIRROR  where they come from
+# Environment: SUITES   Debian's releases, see below
+#              ROOTS    a directory that keeps their systems for the next time
+#              MIRROR   where they come from
+#              OPTIONS  more options for debootstrap
+#              RULES    by which it makes a release that is younger than itself
+#
+# Debian has PostgreSQL 15, 17 and 18; Ubuntu has 14 and 16:
+#   SUITES="jammy noble" MIRROR=http://archive.ubuntu.com/ubuntu RULES=gutsy
+#   OPTIONS="--components=main,universe --keyring=/path/to/ubuntu-archive-keyring.gpg"
 #
 # Each system is mounted, and its processes run, in namespaces of their own: they
 # are gone with the first of these processes, and nobody outside sees the mounts.
@@ -13,6 +19,7 @@ set -eu
 umask 022
 SUITES=${SUITES:-bookworm trixie forky}
 MIRROR=${MIRROR:-http://deb.debian.org/debian}
+scripts=/usr/share/debootstrap/scripts
 project=$(cd "$(dirname "$0")/.." && pwd)
 logs=$project/build/majors
 passed=0
@@ -59,15 +66,16 @@ contained() {
 	return "$status"
 }
 
-# The system of a suite; debootstrap knows a release younger than itself by the rules of sid.
+# The system of a suite.
 make_root() {
-	local suite=$1 root=$2 rules=()
+	local suite=$1 root=$2 rules=$scripts/$1
 
 	if [ ! -e "$root/made" ]; then
 		rm -rf --one-file-system "$root"
-		[ -e "/usr/share/debootstrap/scripts/$suite" ] || rules=(/usr/share/debootstrap/scripts/sid)
-		contained debootstrap --variant=minbase --include=git,make,ca-certificates \
-			"$suite" "$root" "$MIRROR" "${rules[@]}" || return
+		[ -e "$rules" ] || rules=$scripts/${RULES:-sid}
+		# shellcheck disable=SC2086 # a list of options
+		contained debootstrap --variant=minbase --include=git,make,ca-certificates ${OPTIONS:-} \
+			"$suite" "$root" "$MIRROR" "$rules" || return
 		touch "$root/made"
 	fi
 }
