@@ -13,9 +13,8 @@ use Moemlora;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-chomp(my $scripts = `pg_config --sharedir`);
-$scripts .= '/extension/moemlora--';
 my $node = new_server('upgrade', no_extension => 1);
+my $scripts = sql($node, q{SELECT setting || '/extension/moemlora--' FROM pg_config WHERE name = 'SHAREDIR'});
 my $newest = sql($node, q{SELECT default_version FROM pg_available_extensions WHERE name = 'moemlora'});
 
 # Everything that an installation makes, line by line.
