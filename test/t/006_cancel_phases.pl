@@ -39,8 +39,7 @@ my @phases = (
 	[ 'experts', '{"recipe": "paper", "hidden": [128, 64]}', 60000 ],
 	[ 'gate', '{"recipe": "paper", "hidden": [128, 64]}', 60000 ],
 	[ 'finetune', '{"recipe": "paper", "hidden": [64], "gate": "input", "finetune": true}', 60000 ],
-	# alone: with workers, giving back what a large batch shares takes longer (README, Limits)
-	[ 'joint', '{"method": "mlora", "hidden": [512, 512], "batch_size": 8192, "workers": 0}', 100000 ]);
+	[ 'joint', '{"method": "mlora", "hidden": [512, 512], "batch_size": 8192}', 100000 ]);
 
 my $before = catalog($node);
 
