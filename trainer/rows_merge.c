@@ -268,11 +268,10 @@ add_field(const merge *from, mml_rows *rows, uint32_t f, const uint32_t *record,
 				MML_TRY(mml_put_item_id(rows, (int) f, id_of(field, from->items[slot[0] + i])));
 			return MML_OK;
 		default:
-			if (rows->fields[f].width > 0 && field->of.width > 0)
+			/* without a width all were NULL, which is 0, as new memory is */
+			if (field->of.width > 0)
 				memcpy(rows->vectors + rows->fields[f].vector_start, vectors + field->of.vector_start,
 					   field->of.width * sizeof(float));
-			else if (rows->fields[f].width > 0)
-				memset(rows->vectors + rows->fields[f].vector_start, 0, rows->fields[f].width * sizeof(float));
 			return MML_OK;
 	}
 }

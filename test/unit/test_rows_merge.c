@@ -161,7 +161,66 @@ check_refused(const mml_config *config, const unit_data *data)
 		unit_bytes_free(&parts[i]);
 }
 
-/* Every allocation fails once, and every poll stops once. */
+/* A set with one feature. */
+static mml_rows *
+open_one(const mml_config *config, const mml_field_spec *spec)
+{
+	mml_rows   *rows;
+
+	unit_check(mml_rows_create_training(&unit.host, config, spec, 1, &rows) == MML_OK, "one: %s", unit_error(&unit.host));
+	return rows;
+}
+
+/* Whether rows of one feature can be read into a set with another. */
+static bool
+can_join(const mml_config *config, const mml_field_spec *a, const mml_field_spec *b)
+{
+	unit_bytes	bytes = {0};
+	mml_writer	writer = {.self = &bytes,.write = write_bytes};
+	mml_rows   *from = open_one(config, a);
+	mml_rows   *to = open_one(config, b);
+	bool		can;
+
+	unit_check(mml_rows_write(from, &writer) == MML_OK, "write: %s", unit_error(&unit.host));
+	can = read_part(&unit.host, config, &bytes, &to) == MML_OK;
+	mml_rows_free(from);
+	mml_rows_free(to);
+	unit_bytes_free(&bytes);
+	return can;
+}
+
+/* Everything that a feature is must be the same. */
+static void
+check_features(const mml_config *config)
+{
+	static const double two[] = {1.0, 2.0};
+	static const double other[] = {1.0, 3.0};
+	const mml_field_spec number = {.name = "x",.kind = MML_NUMERIC,.standardize = true};
+	const mml_field_spec numbers[] = {
+		{.name = "y",.kind = MML_NUMERIC,.standardize = true},
+		{.name = "x",.kind = MML_CATEGORICAL,.standardize = true},
+		{.name = "x",.kind = MML_NUMERIC},
+		{.name = "x",.kind = MML_NUMERIC,.standardize = true,.log1p = true},
+	};
+	const mml_field_spec bucket = {.name = "x",.kind = MML_CATEGORICAL,.boundaries = two,.n_boundaries = 2};
+	const mml_field_spec buckets[] = {
+		{.name = "x",.kind = MML_CATEGORICAL,.boundaries = other,.n_boundaries = 2},
+		{.name = "x",.kind = MML_CATEGORICAL,.boundaries = two,.n_boundaries = 1},
+		{.name = "x",.kind = MML_CATEGORICAL,.boundaries = two,.n_boundaries = 2,.hash_buckets = 9},
+	};
+	const mml_field_spec vector = {.name = "x",.kind = MML_VECTOR,.project = true};
+	const mml_field_spec plain = {.name = "x",.kind = MML_VECTOR};
+
+	unit_check(can_join(config, &number, &number), "the same number");
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		unit_check(!can_join(config, &number, &numbers[i]), "number %zu is another", i);
+	unit_check(can_join(config, &bucket, &bucket), "the same buckets");
+	for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); i++)
+		unit_check(!can_join(config, &bucket, &buckets[i]), "bucket %zu is another", i);
+	unit_check(can_join(config, &vector, &vector) && !can_join(config, &vector, &plain), "vectors");
+}
+
+/* Every allocation fails once. */
 static void
 check_failures(const mml_config *config, const unit_data *data)
 {
@@ -204,6 +263,7 @@ main(void)
 	check_parts("all kinds", &config, &data);
 	check_empty(&config, &data);
 	check_refused(&config, &data);
+	check_features(&config);
 	check_failures(&config, &data);
 	data.features |= UNIT_AGE | UNIT_HASH;
 	data.has_weights = true;
