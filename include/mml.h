@@ -86,6 +86,7 @@ typedef struct mml_host
 	void	   *(*share) (void *self, size_t bytes);	/* zeroed, for other processes too; may be NULL, and return it */
 	void		(*unshare) (void *self, void *memory);
 	size_t		memory_limit;	/* bytes; 0 = none */
+	const char *limit_hint;		/* what mends a limit that is lower than the user has set; else NULL */
 	size_t		memory_used;	/* bytes taken through this host and not released */
 	size_t		memory_peak;	/* the most that these have been */
 	mml_error	error;			/* set whenever a function returns a failure */

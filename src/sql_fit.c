@@ -108,22 +108,8 @@ LimitMemory(FitState *state)
 	Size		others = total_held - state->counted;
 
 	state->host.host.memory_limit = others < allowed ? allowed - others : 1;
-}
-
-/* Raises what the core found wrong; row 0: no single one. */
-static void
-CheckState(FitState *state, mml_status status, int64 row)
-{
-	Size		others = total_held - state->counted;
-	mml_error  *error = &state->host.host.error;
-
-	if (likely(status == MML_OK))
-		return;
-	mml_rows_explain(state->rows, status);
-	if (status == MML_LIMIT && others > 0)
-		snprintf(error->hint, sizeof(error->hint),
-				 "Other groups hold %zu kB: set enable_hashagg = off, or raise moemlora.training_memory.", others / 1024 + 1);
-	BridgeCheckValue(&state->host.host, status, row, NULL);
+	state->host.host.limit_hint = others == 0 ? NULL :
+		"Other groups hold the rest: set enable_hashagg = off, or raise moemlora.training_memory.";
 }
 
 /* -------------------------------------------------------------------- state */
@@ -230,7 +216,8 @@ BindColumns(FitState *state, Oid type, int32 typmod)
 	columns->weight = FindFact(columns->desc, options->weight_column, FACT_WEIGHT);
 	columns->binding = BindingForTraining(columns->desc, NIL, NULL, NULL, options, &specs, &n_specs);
 	if (state->rows == NULL)
-		CheckState(state, mml_rows_create_training(&state->host.host, &options->config, specs, n_specs, &state->rows), 0);
+		CheckTrainingRows(&state->host, state->rows,
+						  mml_rows_create_training(&state->host.host, &options->config, specs, n_specs, &state->rows), 0);
 	state->columns = columns;
 	MemoryContextSwitchTo(caller);
 }
@@ -285,10 +272,10 @@ AddRow(FitState *state, double label, const text *domain, HeapTupleHeader row)
 		return;
 	BindingBeginRow(state->columns->binding, state->columns->values, state->columns->nulls);
 	LimitMemory(state);
-	CheckState(state, mml_rows_begin(state->rows), state->n_read);
+	CheckTrainingRows(&state->host, state->rows, mml_rows_begin(state->rows), state->n_read);
 	BindingPutValues(state->columns->binding, &state->host.host, state->rows, state->columns->values,
 					 state->columns->nulls, state->n_read);
-	CheckState(state, mml_rows_end_training(state->rows, &facts), state->n_read);
+	CheckTrainingRows(&state->host, state->rows, mml_rows_end_training(state->rows, &facts), state->n_read);
 	CountMemory(state);
 }
 
@@ -374,7 +361,7 @@ moemlora_fit_serialize(PG_FUNCTION_ARGS)
 	bytea	   *bytes;
 
 	if (head.has_rows)
-		CheckState(state, mml_rows_write(state->rows, &writer), 0);
+		CheckTrainingRows(&state->host, state->rows, mml_rows_write(state->rows, &writer), 0);
 	if (before + sink.n > MaxAllocSize)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("state of moemlora_fit() is too large to be sent between processes"),
@@ -386,7 +373,7 @@ moemlora_fit_serialize(PG_FUNCTION_ARGS)
 	memcpy(VARDATA(bytes) + sizeof(head), state->options->given, head.options_length);
 	sink = (ByteSink) {(char *) bytes + before, 0};
 	if (head.has_rows)
-		CheckState(state, mml_rows_write(state->rows, &writer), 0);
+		CheckTrainingRows(&state->host, state->rows, mml_rows_write(state->rows, &writer), 0);
 	PG_RETURN_BYTEA_P(bytes);
 }
 
@@ -441,7 +428,7 @@ moemlora_fit_combine(PG_FUNCTION_ARGS)
 	if (partial->head.has_rows)
 	{
 		LimitMemory(state);
-		CheckState(state, mml_rows_read(&state->host.host, &state->options->config, &reader, &state->rows), 0);
+		CheckTrainingRows(&state->host, state->rows, mml_rows_read(&state->host.host, &state->options->config, &reader, &state->rows), 0);
 		CountMemory(state);
 	}
 	PG_RETURN_POINTER(state);
@@ -480,7 +467,7 @@ TrainState(FitState *state)
 	bytea	   *bytes;
 
 	LimitMemory(state);
-	CheckState(state, mml_rows_finish(state->rows), 0);
+	CheckTrainingRows(&state->host, state->rows, mml_rows_finish(state->rows), 0);
 	model = TrainInParallel(&state->host, state->rows, state->options, DEBUG1);
 	mml_rows_free(state->rows);
 	state->rows = NULL;

@@ -49,6 +49,8 @@ over_limit(mml_host *host, size_t bytes)
 	byte_text(allowed, sizeof(allowed), host->memory_limit);
 	(void) mml_fail(host, MML_LIMIT, "not enough memory allowed");
 	mml_fail_detail(host, "At least %s are needed, %s are allowed.", needed, allowed);
+	if (host->limit_hint != NULL)
+		mml_fail_hint(host, "%s", host->limit_hint);
 	return MML_LIMIT;
 }
 

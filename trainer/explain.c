@@ -63,7 +63,8 @@ mml_rows_explain(mml_rows *rows, mml_status status)
 	char		name[SHOWN_NAME];
 
 	/* of the limits only the one on memory comes with a detail */
-	if (status != MML_LIMIT || !rows->is_learning || rows->fields == NULL || rows->host->error.detail[0] == '\0')
+	if (status != MML_LIMIT || !rows->is_learning || rows->fields == NULL || rows->host->error.detail[0] == '\0' ||
+		rows->host->limit_hint != NULL)
 		return;
 	field = largest_table(rows);
 	bytes = field == NULL ? 0 : mml_field_table_rows(field) * mml_category_bytes(&rows->config);

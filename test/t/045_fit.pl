@@ -101,7 +101,19 @@ my $by_time = "SELECT md5(moemlora_fit(clicked, place, $row, $timed)) FROM drawn
 my $expected = sql($node, $by_time =~ s/"workers": 2/"workers": 0/r);
 
 is(sql($node, $by_time), $expected, 'workers that train change nothing');
+like(sql($node, "SET client_min_messages = debug1; $by_time", notices => 1), qr/training on [\d,]+ rows in 3 processes/, 'they do train');
+like(sql($node, "$in_parallel SET client_min_messages = debug1; $by_time", notices => 1), qr/training on [\d,]+ rows in 1 process/,
+	'not inside a parallel plan');
 is(sql($node, "$in_parallel $by_time"), $expected, 'nor do workers that read, with times');
+
+# What partial states say and take is added up.
+like(
+	sql($node, "$in_parallel SELECT md5(moemlora_fit(CASE WHEN id % 10 > 0 THEN clicked END, place, $row, $options)) FROM drawn", notices => 1),
+	qr/NOTICE:  00000: 900 rows were left out/, 'rows left out in every process');
+refuses(
+	$node, "$in_parallel SET enable_sort = off; SET work_mem = '1GB'; SET moemlora.training_memory = '1MB';
+		SELECT country, length($fit) FROM drawn GROUP BY country",
+	'54000', qr/allowed\. .*Other groups hold the rest: set enable_hashagg = off/s, 'memory of all groups, put together from all processes');
 
 # What cannot be put together.
 refuses($node, "$in_parallel SELECT length(moemlora_fit(clicked, place, CASE WHEN id % 2 = 0 THEN ROW(user_id) ELSE ROW(user_id, item_id) END))
