@@ -340,19 +340,6 @@ extern void mml_rows_explain(mml_rows *rows, mml_status status);
 
 /* ---------------------------------------------------------------- training */
 
-/*
- * The participants of one training.  All run the same program in lockstep;
- * barrier returns when all `size` have called it.  Rank 0 leads.  {0, 1, NULL,
- * NULL} is serial.  The model does not depend on size.
- */
-typedef struct mml_team
-{
-	int			rank;
-	int			size;
-	void		(*barrier) (void *self);
-	void	   *self;
-} mml_team;
-
 typedef enum mml_phase
 {
 	MML_PHASE_BACKBONE, MML_PHASE_JOINT, MML_PHASE_GATED, MML_PHASE_EXPERTS,
@@ -431,42 +418,7 @@ extern mml_status mml_rows_start_from(mml_rows *rows, mml_model *previous, int32
  */
 extern mml_status mml_train(mml_host *host, mml_rows *rows, const mml_config *config, mml_model **model);
 
-/*
- * The same by several processes.  The leader:
- *
- *   mml_run_create()        a run in memory of its host's `share`
- *   mml_run_blocks()        where that memory is, for the others to map
- *   mml_run_take_part()     with rank 0
- *   mml_run_finish()        the model
- *   mml_run_free()
- *
- * Each of the others: mml_run_attach(), mml_run_take_part() with its rank,
- * mml_run_free().  Who fails leaves without a word to the others: the glue must
- * end them all.
- */
-typedef struct mml_run mml_run;
-
-/*
- * *size: how many could take part; lowered to what memory allows, and to 1
- * where there is none to share.  Config is checked; rows as for mml_train().
- */
-extern mml_status mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, int *size, mml_run **run);
-
-/* Number of blocks of shared memory; blocks[i]: where they are; *image: where in one of them the run itself is. */
-extern int	mml_run_blocks(const mml_run *run, void *const **blocks, const void **image);
-
-/* blocks: [n] in the same order, image: where this process sees them. */
-extern mml_status mml_run_attach(mml_host *host, void *const *blocks, int n, const void *image, mml_run **run);
-
-/* Training rows; bytes that all participants need together. */
-extern size_t mml_run_rows(const mml_run *run);
-extern size_t mml_run_bytes(const mml_run *run);
-
-/* The most that a participant may take for itself: what the limit leaves, in equal parts; 0 = no limit. */
-extern size_t mml_run_own_bytes(const mml_run *run);
-extern mml_status mml_run_take_part(mml_run *run, mml_host *host, const mml_team *team);
-extern mml_status mml_run_finish(mml_run *run, mml_model **model);
-extern void mml_run_free(mml_run *run);
+/* By several processes, and with pauses: mml_run.h. */
 
 /* ------------------------------------------------------------------- model */
 

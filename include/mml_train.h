@@ -8,6 +8,7 @@
 #define MML_TRAIN_H
 
 #include "mml_layers.h"
+#include "mml_run.h"
 
 /* ---- run.c: what the participants of a training share, and what each has ---- */
 
@@ -30,6 +31,48 @@ typedef struct mml_outcome
 	mml_figures best;
 } mml_outcome;
 
+/* Where a phase stands between two epochs; all zero: it has not begun. */
+typedef struct mml_cursor
+{
+	int32_t		is_begun;
+	int32_t		is_over;
+	int32_t		epoch;			/* epochs done */
+	int32_t		n_ordered;		/* epochs whose order of rows can be seen in mml_member's shuffled */
+	int32_t		rate;			/* index into phase.c's steps of the learning rate */
+	int32_t		rate_since;		/* epoch before its first */
+	int32_t		n_averaged;		/* states in the average */
+	int64_t		t;				/* steps of the optimizer */
+	mml_outcome outcome;
+} mml_cursor;
+
+/* What comes next in the program of train.c. */
+typedef enum mml_step
+{
+	MML_STEP_WARM, MML_STEP_START, MML_STEP_EXPERTS, MML_STEP_GATE, MML_STEP_FINETUNE, MML_STEP_SERVE, MML_STEP_END
+} mml_step;
+
+/*
+ * Where a training stands.  The leader of all writes it between barriers; all but
+ * the count of rows is the same whoever takes part, and says with the tensors'
+ * states all that is needed to go on.
+ */
+typedef struct mml_course
+{
+	int32_t		step;			/* mml_step, next or under way */
+	int32_t		recipe;			/* mml_recipe of the start that is next or under way */
+	int32_t		chosen;			/* mml_recipe of the best start so far */
+	int32_t		has_chosen;		/* there is one: its state is kept */
+	mml_figures start;			/* of that start */
+	mml_figures warm;			/* of what a warm start begins with, in the mode it would be served in */
+	mml_cursor	phase;			/* of the phase over all rows that is under way */
+	int32_t		has_experts;	/* phase experts is under way */
+	int32_t		is_grouped;		/* mml_member's shuffled is by domain */
+	double		experts_seconds;	/* that it took so far */
+	double		work_before;	/* mml_run's work_done when the step began */
+	int32_t		pauses;			/* wanted: leave when all rows were trained on once more */
+	uint64_t	rows_since;		/* trained on since the pause before, by all */
+} mml_course;
+
 /* What the leader of a team decides and the others read after the next barrier. */
 typedef struct mml_control
 {
@@ -38,8 +81,10 @@ typedef struct mml_control
 	int32_t		is_average;		/* what is better is the average */
 	int32_t		is_slower;		/* the phase goes on from its best state in smaller steps */
 	int32_t		is_over;		/* the phase is */
+	int32_t		is_paused;		/* the phase is left now, to go on with later */
 	int32_t		is_late;		/* max_seconds have passed */
 	mml_figures figures;
+	uint32_t	n_queued;		/* domains in the queue */
 	uint32_t	first_alone;	/* place in the queue; domains before it are trained by all */
 	uint32_t	next_domain;	/* place in the queue; taken by whoever is free */
 	uint32_t	next_job;		/* the same of a step's jobs */
@@ -92,7 +137,8 @@ struct mml_run
 	mml_ref		labels;			/* float [n_valid] */
 	mml_ref		batch;			/* memory of a batch */
 	mml_ref		control;		/* mml_control */
-	mml_ref		outcomes;		/* mml_outcome [E] of phase experts */
+	mml_ref		course;			/* mml_course */
+	mml_ref		cursors;		/* mml_cursor [E] of phase experts */
 	mml_ref		queue;			/* uint32 [E / k] domains with experts, by number of their first expert / k */
 	mml_ref		epoch_log;		/* mml_epoch [E, epochs + 1] of experts that others than the leader trained */
 	/* what the program has found out: the leader's alone */
@@ -129,9 +175,9 @@ typedef struct mml_member
 	uint32_t   *queue;
 	float	   *logits;
 	float	   *labels;
-	mml_outcome *outcomes;
+	mml_course *course;
+	mml_cursor *cursors;
 	double		last_sign;		/* when it last reported from inside an epoch */
-	mml_figures warm;			/* of what a warm start begins with, in the mode it would be served in */
 	float		average_share;		/* of the state that goes into the average */
 } mml_member;
 
@@ -171,7 +217,14 @@ typedef struct mml_phase_plan
 	int			run_index;
 } mml_phase_plan;
 
-extern mml_status mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outcome);
+/* Runs the phase from where its cursor stands to its end, or to a pause: then it is not over. */
+extern mml_status mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_cursor *cursor);
+
+/* Whether a cursor can be one of a phase of at most so many epochs. */
+extern bool mml_cursor_check(const mml_cursor *cursor, int32_t most_epochs);
+
+/* Whether all rows were trained on once more since the pause before, and somebody wants one then. */
+extern bool mml_pause_is_due(const mml_member *member);
 
 /* All participants together: figures of all validation rows in a mode; logits stay in member->logits. */
 extern mml_status mml_evaluate(mml_member *member, mml_mode mode, mml_figures *figures);
@@ -202,11 +255,17 @@ extern void mml_copy_expert(mml_member *member, int expert, mml_copy what);
 
 /* ---- expert_phase.c: all experts, each on the rows of its domain ---- */
 
-/* *seconds: from the first to the last; with several participants less than the outcomes' sum. */
-extern mml_status mml_train_experts(mml_member *member, double *seconds);
+/* To the end of the phase, or to a pause. */
+extern mml_status mml_train_experts(mml_member *member);
 
 /* ---- train.c: the program of a recipe ---- */
 
 extern mml_status mml_run_execute(mml_member *member);
+
+/* The phase over all rows that a course's step stands for, if it does, and what trains in it. */
+extern bool mml_course_phase(const mml_course *course, mml_phase *phase, uint32_t *groups);
+
+/* Whether a course can be one of the run's: steps, starts and the number of phases that are over. */
+extern bool mml_course_check(const mml_run *run, const mml_course *course, int32_t n_phases);
 
 #endif							/* MML_TRAIN_H */

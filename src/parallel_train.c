@@ -23,6 +23,7 @@
 #include "utils/wait_event.h"
 
 #include "shared_memory.h"
+#include "mml_run.h"
 #include "train_host.h"
 
 #define KEY_TEAM 1

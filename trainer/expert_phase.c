@@ -1,6 +1,6 @@
 /*
  * expert_phase.c - phase experts: each expert on the rows of its domain, and who
- * trains which.
+ * trains which.  After a pause it goes on with the experts that are not over.
  *
  * A participant trains a domain by itself, as a team of one, and then takes the
  * next one from a queue.  That leaves some idle where one domain is large, or
@@ -42,8 +42,7 @@ static mml_status
 run_expert(mml_member *member, int expert)
 {
 	mml_run    *run = member->run;
-	mml_outcome others;
-	mml_outcome *outcome = member->team.rank == 0 ? &member->outcomes[expert] : &others;
+	mml_cursor *cursor = &member->cursors[expert];
 	uint32_t	domain = member->data.expert_domain[expert / run->config.experts_per_domain];
 	mml_phase_plan plan = {
 		.phase = MML_PHASE_EXPERTS,.mode = MML_MODE_EXPERT,.expert = expert,.domain = domain,
@@ -55,14 +54,12 @@ run_expert(mml_member *member, int expert)
 		.run_index = run->n_phases
 	};
 
-	memset(outcome, 0, sizeof(*outcome));
-	outcome->train_logloss = NAN;
-	if (run->n_valid > 0 && !has_both_classes(member, domain))
-	{
-		outcome->best_epoch = -1;
-		return MML_OK;
-	}
-	return mml_phase_run(member, &plan, outcome);
+	if (run->n_valid == 0 || has_both_classes(member, domain))
+		return mml_phase_run(member, &plan, cursor);
+	if (member->team.rank == 0)
+		*cursor = (mml_cursor) {.is_over = 1,.outcome = {.best_epoch = -1,.train_logloss = NAN}};
+	mml_barrier(member);
+	return MML_OK;
 }
 
 /* The experts of one domain, one after the other: they shuffle the same rows. */
@@ -72,7 +69,13 @@ run_domain(mml_member *member, uint32_t place)
 	int			per_domain = member->run->config.experts_per_domain;
 
 	for (int e = 0; e < per_domain; e++)
-		MML_TRY(run_expert(member, (int) place * per_domain + e));
+	{
+		int			expert = (int) place * per_domain + e;
+
+		MML_TRY(run_expert(member, expert));
+		if (!member->cursors[expert].is_over || mml_pause_is_due(member))
+			break;
+	}
 	return MML_OK;
 }
 
@@ -80,7 +83,6 @@ run_domain(mml_member *member, uint32_t place)
 static mml_status
 run_my_domains(mml_member *member)
 {
-	uint32_t	n_domains = (uint32_t) count_domains(member->run);
 	mml_team	team = member->team;
 	mml_batch	shared_batch = member->batch;
 	mml_control *shared_control = member->control;
@@ -91,11 +93,11 @@ run_my_domains(mml_member *member)
 	member->batch = member->own_batch;
 	member->own_control = (mml_control) {.is_late = shared_control->is_late};
 	member->control = &member->own_control;
-	while (status == MML_OK)
+	while (status == MML_OK && !mml_pause_is_due(member))
 	{
 		uint32_t	next = __atomic_fetch_add(&shared_control->next_domain, 1, __ATOMIC_RELAXED);
 
-		if (next >= n_domains)
+		if (next >= shared_control->n_queued)
 			break;
 		status = run_domain(member, member->queue[next]);
 	}
@@ -111,7 +113,7 @@ run_our_domains(mml_member *member)
 {
 	uint32_t	n = member->control->first_alone;
 
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !mml_pause_is_due(member); i++)
 	{
 		MML_TRY(run_domain(member, member->queue[i]));
 		mml_barrier(member);
@@ -163,7 +165,7 @@ sort_queue(mml_member *member, size_t n)
 	if (status == MML_OK)
 		status = MML_NEW(member->host, spare, n);
 	for (size_t i = 0; status == MML_OK && i < n; i++)
-		keys[i] = UINT64_MAX - (uint64_t) rows_of_place(member, (uint32_t) i);
+		keys[i] = UINT64_MAX - (uint64_t) rows_of_place(member, member->queue[i]);
 	if (status == MML_OK)
 		status = mml_sort(member->host, keys, member->queue, spare_keys, spare, n);
 	mml_release(member->host, keys);
@@ -176,7 +178,7 @@ sort_queue(mml_member *member, size_t n)
 static double
 rows_until_done(const mml_member *member, size_t first, double *loads)
 {
-	size_t		n = count_domains(member->run);
+	size_t		n = member->control->n_queued;
 	double		most = 0.0;
 
 	memset(loads, 0, (size_t) member->team.size * sizeof(*loads));
@@ -198,13 +200,13 @@ static mml_status
 plan_together(mml_member *member, uint32_t *n_together)
 {
 	double		size = (double) member->team.size;
-	size_t		n = MML_MIN(count_domains(member->run), (size_t) member->team.size * 2);
+	size_t		n = MML_MIN((size_t) member->control->n_queued, (size_t) member->team.size * 2);
 	double		together = 0.0;
 	double		soonest;
 	double	   *loads;
 
 	*n_together = 0;
-	if (count_domains(member->run) > (size_t) member->team.size * MOST_TOGETHER)
+	if (member->control->n_queued > (size_t) member->team.size * MOST_TOGETHER)
 		return MML_OK;
 	MML_TRY(MML_NEW(member->host, loads, (size_t) member->team.size));
 	soonest = rows_until_done(member, 0, loads);
@@ -224,15 +226,31 @@ plan_together(mml_member *member, uint32_t *n_together)
 	return MML_OK;
 }
 
+/* Whether no expert of the domain in a place is left to train. */
+static bool
+is_done(const mml_member *member, uint32_t place)
+{
+	int			per_domain = member->run->config.experts_per_domain;
+	const mml_cursor *cursors = &member->cursors[(size_t) place * (size_t) per_domain];
+
+	for (int e = 0; e < per_domain; e++)
+		if (!cursors[e].is_over)
+			return false;
+	return true;
+}
+
 /* By the leader. */
 static mml_status
 open_queue(mml_member *member)
 {
-	size_t		n = count_domains(member->run);
+	uint32_t	n_domains = (uint32_t) count_domains(member->run);
 	uint32_t	n_together = 0;
+	uint32_t	n = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		member->queue[i] = i;
+	for (uint32_t place = 0; place < n_domains; place++)
+		if (!is_done(member, place))
+			member->queue[n++] = place;
+	member->control->n_queued = n;
 	if (member->team.size > 1)
 	{
 		MML_TRY(sort_queue(member, n));
@@ -255,8 +273,10 @@ report_others(mml_member *member)
 		{
 			mml_epoch  *logged = mml_share_epoch(run, e, epoch);
 
-			if (logged == NULL || logged->n_experts == 0)
-				break;
+			if (logged == NULL)
+				return;
+			if (logged->n_experts == 0)
+				continue;
 			logged->run = run->n_phases;
 			logged->domain_name = run->rows->names->entries[logged->domain].name;
 			logged->fraction = run->work_total > 0.0 ? run->work_done / run->work_total : 0.0;
@@ -267,22 +287,38 @@ report_others(mml_member *member)
 
 /* ----------------------------------------------------------------- program */
 
+/* What has to be done once before the first expert. */
+static mml_status
+begin(mml_member *member)
+{
+	if (!member->course->is_grouped)
+		MML_TRY(group_rows(member));
+	if (!member->course->has_experts)
+		MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
+	mml_barrier(member);
+	if (member->team.rank != 0)
+		return MML_OK;
+	if (!member->course->has_experts)
+		memset(member->cursors, 0, (size_t) member->run->shape.n_experts * sizeof(mml_cursor));
+	member->course->has_experts = 1;
+	member->course->is_grouped = 1;
+	return open_queue(member);
+}
+
 mml_status
-mml_train_experts(mml_member *member, double *seconds)
+mml_train_experts(mml_member *member)
 {
 	double		started;
 
-	if (member->team.rank == 0)
-		MML_TRY(open_queue(member));
-	MML_TRY(group_rows(member));
-	MML_TRY(mml_copy_states(member, MML_GROUP_EXPERT, MML_COPY_CLEAR_MOMENTS));
+	MML_TRY(begin(member));
 	mml_barrier(member);
 	started = member->host->seconds(member->host->self);
 	MML_TRY(run_our_domains(member));
 	MML_TRY(run_my_domains(member));
 	mml_barrier(member);
-	*seconds = member->host->seconds(member->host->self) - started;
-	if (member->team.rank == 0)
-		report_others(member);
+	if (member->team.rank != 0)
+		return MML_OK;
+	member->course->experts_seconds += member->host->seconds(member->host->self) - started;
+	report_others(member);
 	return MML_OK;
 }

@@ -190,16 +190,12 @@ typedef struct phase_work
 	mml_pass	pass;
 	mml_job    *jobs;
 	int			n_jobs;
-	int64_t		t;				/* steps of the phase */
-	int			rate;			/* index into rate_steps */
-	int			rate_since;		/* epoch before its first */
-	int			n_averaged;		/* states in the average */
+	mml_cursor	at;				/* each participant's; figures of the outcome: the leader's */
 	uint64_t	stream;			/* random numbers of the phase */
 	double		epoch_loss;		/* leader: of the epoch so far */
 	double		epoch_weight;
 	int64_t		epoch_rows;
 	double		started;		/* leader: the epoch */
-	mml_outcome *outcome;
 } phase_work;
 
 static double
@@ -267,7 +263,7 @@ run_updates(mml_member *member, phase_work *work)
 	mml_table_step step = {.net = &member->net,.adam = &adam,.l2 = (float) (2.0 * member->run->config.l2)};
 	mml_row_visitor visitor = {.visit = mml_table_step_visit,.self = &step};
 
-	mml_adam_at(&adam, work->plan->learning_rate / rate_steps[work->rate].divisor, work->t);
+	mml_adam_at(&adam, work->plan->learning_rate / rate_steps[work->at.rate].divisor, work->at.t);
 	if (work->plan->groups & MML_GROUP_TABLE)
 		MML_TRY(mml_tables_visit(member->host, &member->net, &member->batch, member->team.rank, member->team.size,
 								 &member->tables, &visitor));
@@ -299,7 +295,7 @@ run_step(mml_member *member, phase_work *work, const uint32_t *rows, size_t n, u
 	member->batch.n = n;
 	member->batch.total_weight = total_weight(member, rows, n);
 	work->pass.drop_stream = batch_stream;
-	work->t++;
+	work->at.t++;
 	if (member->team.rank == 0)
 		member->control->next_job = 0;
 	MML_TRY(run_slices(member, &work->pass));
@@ -332,7 +328,7 @@ describe(const mml_member *member, const phase_work *work, int epoch)
 		report.domain_name = run->rows->names->entries[report.domain].name;
 	report.epoch = epoch;
 	report.n_epochs = run->config.epochs;
-	report.rate_divisor = rate_steps[work->rate].divisor;
+	report.rate_divisor = rate_steps[work->at.rate].divisor;
 	report.rows = work->epoch_rows;
 	report.n_steps = (int64_t) ((plan->n_rows + (size_t) run->config.batch_size - 1) / (size_t) run->config.batch_size);
 	report.step = (work->epoch_rows + run->config.batch_size - 1) / run->config.batch_size;
@@ -430,8 +426,8 @@ average_state(mml_member *member, phase_work *work, uint64_t done, uint64_t all)
 {
 	if (work->plan->n_valid == 0 || done * STATES_PER_EPOCH / all == (done - 1) * STATES_PER_EPOCH / all)
 		return MML_OK;
-	work->n_averaged++;
-	member->average_share = MML_MAX(1.0f / (float) work->n_averaged, SMALLEST_SHARE);
+	work->at.n_averaged++;
+	member->average_share = MML_MAX(1.0f / (float) work->at.n_averaged, SMALLEST_SHARE);
 	return copy_for(member, work->plan, MML_COPY_INTO_AVERAGE);
 }
 
@@ -478,17 +474,32 @@ diverged(mml_member *member, const mml_phase_plan *plan, int epoch)
 static bool
 is_last_rate(const phase_work *work)
 {
-	return work->plan->expert >= 0 || work->rate == N_RATE_STEPS - 1;
+	return work->plan->expert >= 0 || work->at.rate == N_RATE_STEPS - 1;
 }
 
 /* Whether the phase has had no better epoch for so long that it must change or end. */
 static bool
 is_stuck(const mml_member *member, const phase_work *work, int epoch)
 {
-	int			patience = work->rate == 0 ? member->run->config.patience :
-		MML_MIN(rate_steps[work->rate].patience, member->run->config.patience);
+	const mml_cursor *at = &work->at;
+	int			patience = at->rate == 0 ? member->run->config.patience :
+		MML_MIN(rate_steps[at->rate].patience, member->run->config.patience);
 
-	return work->plan->n_valid > 0 && epoch - MML_MAX(work->outcome->best_epoch, work->rate_since) >= patience;
+	return work->plan->n_valid > 0 && epoch - MML_MAX(at->outcome.best_epoch, at->rate_since) >= patience;
+}
+
+/* Counts rows trained on towards the next pause. */
+static void
+note_rows(mml_member *member, uint64_t n)
+{
+	(void) __atomic_fetch_add(&member->course->rows_since, n, __ATOMIC_RELAXED);
+}
+
+bool
+mml_pause_is_due(const mml_member *member)
+{
+	return member->course->pauses &&
+		__atomic_load_n(&member->course->rows_since, __ATOMIC_RELAXED) >= (uint64_t) member->run->n_train;
 }
 
 /* The leader compares the epoch's last state and the average with the best so far. */
@@ -497,7 +508,7 @@ decide(mml_member *member, phase_work *work, int epoch, const mml_figures *last,
 	   double seconds)
 {
 	mml_control *control = member->control;
-	mml_outcome *outcome = work->outcome;
+	mml_outcome *outcome = &work->at.outcome;
 	bool		is_average = mml_figures_score(average) > mml_figures_score(last);
 	const mml_figures *figures = is_average ? average : last;
 	double		score = mml_figures_score(figures);
@@ -519,6 +530,8 @@ decide(mml_member *member, phase_work *work, int epoch, const mml_figures *last,
 	control->is_slower = is_stuck(member, work, epoch);
 	control->is_over = control->is_late || epoch >= member->run->config.epochs ||
 		(control->is_slower && is_last_rate(work));
+	note_rows(member, (uint64_t) work->epoch_rows);
+	control->is_paused = mml_pause_is_due(member);
 	report_epoch(member, work, epoch, figures, seconds, control->is_better);
 }
 
@@ -545,31 +558,32 @@ keep_best(mml_member *member, const phase_work *work)
 }
 
 static mml_status
-end_epoch(mml_member *member, phase_work *work, int epoch, bool *is_over)
+end_epoch(mml_member *member, phase_work *work)
 {
+	int			epoch = work->at.epoch;
 	double		seconds = member->host->seconds(member->host->self) - work->started;
 	mml_figures last;
 	mml_figures average;
 
 	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &last));
 	average = last;
-	if (work->n_averaged > 0)
+	if (work->at.n_averaged > 0)
 		MML_TRY(evaluate_average(member, work, &average));
 	if (member->team.rank == 0)
 		decide(member, work, epoch, &last, &average, seconds);
 	mml_barrier(member);
 	if (member->control->status != MML_OK)
 		return diverged(member, work->plan, epoch);
-	*is_over = member->control->is_over;
+	work->at.is_over = member->control->is_over;
 	if (member->control->is_better)
 		MML_TRY(keep_best(member, work));
-	else if (member->control->is_slower && !*is_over)
+	else if (member->control->is_slower && !work->at.is_over)
 	{
 		/* the moments stay: they know the gradients' size */
 		MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
-		work->rate++;
-		work->rate_since = epoch;
-		work->n_averaged = 0;
+		work->at.rate++;
+		work->at.rate_since = epoch;
+		work->at.n_averaged = 0;
 	}
 	mml_barrier(member);
 	return MML_OK;
@@ -585,36 +599,53 @@ begin(mml_member *member, phase_work *work)
 		MML_TRY(mml_copy_states(member, work->plan->groups, MML_COPY_CLEAR_MOMENTS));
 	MML_TRY(copy_for(member, work->plan, MML_COPY_VALUE_TO_BEST));
 	MML_TRY(evaluate(member, &work->pass, work->plan->valid_first, work->plan->n_valid, &figures));
-	memset(work->outcome, 0, sizeof(*work->outcome));
-	work->outcome->best = figures;
-	work->outcome->train_logloss = NAN;
+	work->at.is_begun = 1;
+	work->at.is_over = member->control->is_late != 0 || work->plan->n_rows == 0;
+	work->at.outcome.best = figures;
+	work->at.outcome.train_logloss = NAN;
 	if (member->team.rank == 0)
 		report_epoch(member, work, 0, &figures, 0.0, true);
 	mml_barrier(member);
 	return MML_OK;
 }
 
+/* The rows are shuffled from the order before: where they are in their first one again, the epochs' orders follow. */
+static mml_status
+catch_up(mml_member *member, phase_work *work)
+{
+	while (work->at.n_ordered < work->at.epoch)
+		MML_TRY(order_rows(member, work, mml_combine(work->stream, (uint64_t) ++work->at.n_ordered)));
+	return MML_OK;
+}
+
 static mml_status
 run_epochs(mml_member *member, phase_work *work)
 {
-	bool		is_over = member->control->is_late != 0 || work->plan->n_rows == 0;
+	bool		is_paused = false;
 
-	MML_TRY(begin(member, work));
-	for (int epoch = 1; !is_over; epoch++)
+	MML_TRY(catch_up(member, work));
+	if (work->at.is_over)
+		return MML_OK;
+	if (!work->at.is_begun)
+		MML_TRY(begin(member, work));
+	while (!work->at.is_over && !is_paused)
 	{
-		MML_TRY(run_epoch(member, work, epoch));
-		MML_TRY(end_epoch(member, work, epoch, &is_over));
+		work->at.n_ordered = ++work->at.epoch;
+		MML_TRY(run_epoch(member, work, work->at.epoch));
+		MML_TRY(end_epoch(member, work));
+		is_paused = member->control->is_paused;
 	}
-	MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
+	if (work->at.is_over)
+		MML_TRY(copy_for(member, work->plan, MML_COPY_BEST_TO_VALUE));
 	mml_barrier(member);
 	return MML_OK;
 }
 
 mml_status
-mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outcome)
+mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_cursor *cursor)
 {
 	phase_work	work = {
-		.plan = plan,.outcome = outcome,
+		.plan = plan,.at = *cursor,
 		.pass = {
 			.mode = plan->mode,.expert = plan->expert,.gate = (mml_gate) member->run->config.gate,
 			.is_training = true,.groups = plan->groups
@@ -628,5 +659,22 @@ mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_outcome *outco
 	MML_TRY(mml_jobs_plan(member->host, &member->net, &work.pass, &work.jobs, &work.n_jobs));
 	status = run_epochs(member, &work);
 	mml_release(member->host, work.jobs);
-	return status;
+	MML_TRY(status);
+	if (member->team.rank == 0)
+		*cursor = work.at;
+	mml_barrier(member);
+	return MML_OK;
+}
+
+bool
+mml_cursor_check(const mml_cursor *cursor, int32_t most_epochs)
+{
+	const mml_outcome *outcome = &cursor->outcome;
+
+	return (cursor->is_begun == 0 || cursor->is_begun == 1) && (cursor->is_over == 0 || cursor->is_over == 1) &&
+		cursor->epoch >= 0 && cursor->epoch <= most_epochs && (cursor->is_begun || cursor->epoch == 0) &&
+		cursor->rate >= 0 && cursor->rate < N_RATE_STEPS && cursor->rate_since >= 0 &&
+		cursor->rate_since <= cursor->epoch && cursor->n_averaged >= 0 && cursor->n_averaged < INT32_MAX / 2 &&
+		cursor->t >= 0 && cursor->t < INT64_MAX / 2 && outcome->epochs >= 0 && outcome->epochs <= cursor->epoch &&
+		outcome->best_epoch >= -1 && outcome->best_epoch <= cursor->epoch && outcome->rows >= 0;
 }

@@ -240,7 +240,8 @@ share_all(mml_run *run)
 	batch_bytes = mml_batch_bytes(shape, run->vector_words, run->capacity, run->modes, true);
 	MML_TRY(mml_arena_alloc(run->arena, batch_bytes, 1, &run->batch));
 	MML_TRY(mml_arena_alloc(run->arena, 1, sizeof(mml_control), &run->control));
-	MML_TRY(mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(mml_outcome), &run->outcomes));
+	MML_TRY(mml_arena_alloc(run->arena, 1, sizeof(mml_course), &run->course));
+	MML_TRY(mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(mml_cursor), &run->cursors));
 	MML_TRY(mml_arena_alloc(run->arena, (size_t) shape->n_experts, sizeof(uint32_t), &run->queue));
 	MML_TRY(mml_share_tables(run));
 	if (!run->arena->is_shared)
@@ -386,7 +387,8 @@ join_all(mml_member *member)
 	member->queue = mml_arena_at(run->arena, run->queue);
 	member->logits = mml_arena_at(run->arena, run->logits);
 	member->labels = mml_arena_at(run->arena, run->labels);
-	member->outcomes = mml_arena_at(run->arena, run->outcomes);
+	member->course = mml_arena_at(run->arena, run->course);
+	member->cursors = mml_arena_at(run->arena, run->cursors);
 	return mml_metric_space_create(member->host, run->n_valid, &member->metrics);
 }
 
@@ -488,6 +490,18 @@ mml_run_finish(mml_run *run, mml_model **model)
 		*model = NULL;
 	}
 	return status;
+}
+
+void
+mml_run_set_pauses(mml_run *run)
+{
+	((mml_course *) mml_arena_at(run->arena, run->course))->pauses = 1;
+}
+
+bool
+mml_run_is_done(const mml_run *run)
+{
+	return ((const mml_course *) mml_arena_at(run->arena, run->course))->step == MML_STEP_END;
 }
 
 mml_status

@@ -24,7 +24,7 @@ mml_share_bytes(const mml_run *run)
 {
 	return sizeof(mml_run) + (uint64_t) run->params->n_tensors * sizeof(mml_tensor) +
 		(run->n_row_pages + run->n_vector_pages + run->n_item_pages) * sizeof(mml_ref) +
-		(uint64_t) run->params->shape.n_experts * (sizeof(mml_outcome) + sizeof(uint32_t)) + sizeof(mml_control) +
+		(uint64_t) run->params->shape.n_experts * (sizeof(mml_cursor) + sizeof(uint32_t)) + sizeof(mml_control) + sizeof(mml_course) +
 		logged_epochs(run) * sizeof(mml_epoch);
 }
 

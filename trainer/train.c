@@ -2,7 +2,9 @@
  * train.c - the program of a recipe: which phases, from which start, and which
  * mode is served in the end (MODELS.md section 5).
  *
- * Every participant runs it; the leader writes down what it finds.
+ * Every participant runs it; the leader writes down what it finds.  A pause ends
+ * it in the middle: mml_course says where, and the next call goes on from there,
+ * whoever takes part then.
  */
 #include <math.h>
 #include <string.h>
@@ -15,20 +17,24 @@
 #define FINETUNE_RATE 0.2
 #define GATE_RATE 10.0			/* a few numbers, far to go: ends where 1 does, mostly in fewer epochs */
 
-/* How a recipe starts. */
-typedef struct start_kind
+/* A phase over all rows. */
+typedef struct phase_kind
 {
 	mml_phase	phase;
 	mml_mode	mode;
-	uint32_t	groups;
-	double		own_share;
-} start_kind;
+	uint32_t	groups;			/* that it trains */
+	double		rate;			/* of the option's learning rate */
+	double		own_share;		/* of a start: what the gate begins with */
+} phase_kind;
 
-static const start_kind starts[] = {
-	[MML_RECIPE_PAPER] = {MML_PHASE_BACKBONE, MML_MODE_BACKBONE, MML_GROUP_TABLE | MML_GROUP_BASE, OWN_SHARE_GATE},
-	[MML_RECIPE_JOINT] = {MML_PHASE_JOINT, MML_MODE_OWN, MML_GROUP_TABLE | MML_GROUP_BASE | MML_GROUP_EXPERT, OWN_SHARE_GATE},
-	[MML_RECIPE_GATED] = {MML_PHASE_GATED, MML_MODE_GATE, MML_GROUP_ALL, OWN_SHARE_GATED},
+static const phase_kind starts[] = {
+	[MML_RECIPE_PAPER] = {MML_PHASE_BACKBONE, MML_MODE_BACKBONE, MML_GROUP_TABLE | MML_GROUP_BASE, 1.0, OWN_SHARE_GATE},
+	[MML_RECIPE_JOINT] = {MML_PHASE_JOINT, MML_MODE_OWN, MML_GROUP_TABLE | MML_GROUP_BASE | MML_GROUP_EXPERT, 1.0, OWN_SHARE_GATE},
+	[MML_RECIPE_GATED] = {MML_PHASE_GATED, MML_MODE_GATE, MML_GROUP_ALL, 1.0, OWN_SHARE_GATED},
 };
+
+static const phase_kind gate = {MML_PHASE_GATE, MML_MODE_GATE, MML_GROUP_GATE, GATE_RATE, 0.0};
+static const phase_kind finetune = {MML_PHASE_FINETUNE, MML_MODE_GATE, MML_GROUP_ALL, FINETUNE_RATE, 0.0};
 
 /* ----------------------------------------------------------------- helpers */
 
@@ -127,42 +133,45 @@ note_selection(const mml_run *run, mml_phase_summary *summary)
 
 /* ------------------------------------------------------------------ phases */
 
-/* A phase over all training rows; its figures, to all participants. */
-static mml_status
-run_whole_phase(mml_member *member, const start_kind *kind, double learning_rate, mml_figures *figures)
+/* The leader's bookkeeping of a phase over all rows that is over. */
+static void
+note_whole_phase(mml_member *member, mml_phase phase)
 {
 	mml_run    *run = member->run;
-	mml_outcome outcome;
+	const mml_outcome *outcome = &member->course->phase.outcome;
+	mml_phase_summary *summary = new_summary(run, phase);
+
+	fill_summary(summary, outcome, run->n_train);
+	if (summary == run->phases)
+		note_selection(run, summary);
+	if (member->control->is_late)
+		add_note(summary, "stopped by max_seconds");
+	run->work_done = member->course->work_before + (double) run->n_train * run->config.epochs;
+}
+
+/* A phase over all training rows, to its end or to a pause. */
+static mml_status
+run_whole_phase(mml_member *member, const phase_kind *kind)
+{
+	mml_run    *run = member->run;
+	mml_cursor *cursor = &member->course->phase;
 	mml_phase_plan plan = {
-		.phase = kind->phase,.mode = kind->mode,.expert = -1,.groups = kind->groups,.learning_rate = learning_rate,
+		.phase = kind->phase,.mode = kind->mode,.expert = -1,.groups = kind->groups,
+		.learning_rate = run->config.learning_rate * kind->rate,
 		.rows = member->shuffled,.n_rows = run->n_train,.n_valid = run->n_valid,.run_index = run->n_phases
 	};
 
-	double		work_before = run->work_done;
-
-	reset_rows(member);
-	MML_TRY(mml_phase_run(member, &plan, &outcome));
-	if (is_leader(member))
-	{
-		mml_phase_summary *summary = new_summary(run, kind->phase);
-
-		fill_summary(summary, &outcome, run->n_train);
-		if (summary == run->phases)
-			note_selection(run, summary);
-		if (member->control->is_late)
-			add_note(summary, "stopped by max_seconds");
-		member->control->figures = outcome.best;
-		run->work_done = work_before + (double) run->n_train * run->config.epochs;
-	}
-	mml_barrier(member);
-	*figures = member->control->figures;
+	if (cursor->n_ordered == 0)
+		reset_rows(member);
+	MML_TRY(mml_phase_run(member, &plan, cursor));
+	if (is_leader(member) && cursor->is_over)
+		note_whole_phase(member, kind->phase);
 	mml_barrier(member);
 	return MML_OK;
 }
 
-/* wall: seconds from the first to the last expert, which is less than their sum when several train at once. */
 static void
-summarize_experts(mml_member *member, const mml_figures *figures, double wall)
+summarize_experts(mml_member *member, const mml_figures *figures)
 {
 	mml_run    *run = member->run;
 	mml_outcome sum = {.best = *figures};
@@ -174,7 +183,7 @@ summarize_experts(mml_member *member, const mml_figures *figures, double wall)
 
 	for (int e = 0; e < run->params->shape.n_experts; e++)
 	{
-		const mml_outcome *outcome = &member->outcomes[e];
+		const mml_outcome *outcome = &member->cursors[e].outcome;
 		uint32_t	domain = member->data.expert_domain[e / run->config.experts_per_domain];
 		size_t		n = member->domain_start[domain + 1] - member->domain_start[domain];
 
@@ -189,7 +198,8 @@ summarize_experts(mml_member *member, const mml_figures *figures, double wall)
 		weight += (double) n;
 	}
 	sum.train_logloss = weight > 0.0 ? loss / weight : NAN;
-	sum.seconds = MML_MIN(sum.seconds, wall);
+	/* less than the sum where several train at once */
+	sum.seconds = MML_MIN(sum.seconds, member->course->experts_seconds);
 	fill_summary(summary, &sum, rows);
 	if (n_kept > 0)
 	{
@@ -201,21 +211,33 @@ summarize_experts(mml_member *member, const mml_figures *figures, double wall)
 	}
 }
 
+/* Whether no expert is left to train. */
+static bool
+has_all_experts(const mml_member *member)
+{
+	for (int e = 0; e < member->run->params->shape.n_experts; e++)
+		if (!member->cursors[e].is_over)
+			return false;
+	return true;
+}
+
+/* To the end of the phase, or to a pause. */
 static mml_status
-run_experts(mml_member *member)
+run_experts(mml_member *member, bool *is_over)
 {
 	mml_run    *run = member->run;
-	double		work_after = run->work_done +
-		(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	mml_figures figures;
-	double		wall;
 
-	MML_TRY(mml_train_experts(member, &wall));
+	MML_TRY(mml_train_experts(member));
+	*is_over = has_all_experts(member);
+	if (!*is_over)
+		return MML_OK;
 	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
 	if (is_leader(member))
 	{
-		summarize_experts(member, &figures, wall);
-		run->work_done = work_after;
+		summarize_experts(member, &figures);
+		run->work_done = member->course->work_before +
+			(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	}
 	mml_barrier(member);
 	return MML_OK;
@@ -239,13 +261,6 @@ initialize(mml_member *member, double own_share)
 }
 
 static mml_status
-run_start(mml_member *member, mml_recipe recipe, mml_figures *figures)
-{
-	MML_TRY(initialize(member, starts[recipe].own_share));
-	return run_whole_phase(member, &starts[recipe], member->run->config.learning_rate, figures);
-}
-
-static mml_status
 keep_state(mml_member *member, mml_copy what)
 {
 	MML_TRY(mml_copy_states(member, MML_GROUP_ALL, what));
@@ -253,34 +268,58 @@ keep_state(mml_member *member, mml_copy what)
 	return MML_OK;
 }
 
-/* Makes the starts that the recipe asks for; the best one's state is kept and in place. */
-static mml_status
-run_starts(mml_member *member, mml_recipe *chosen, mml_figures *figures)
+static mml_recipe
+first_start(const mml_run *run)
 {
-	mml_recipe	asked = (mml_recipe) member->run->config.recipe;
-	mml_recipe	first = asked == MML_RECIPE_AUTO ? MML_RECIPE_PAPER : asked;
-	mml_recipe	last = asked == MML_RECIPE_AUTO ? MML_RECIPE_GATED : asked;
+	if (run->method != MML_MOE_MLORA)
+		return run->method == MML_MLORA ? MML_RECIPE_JOINT : MML_RECIPE_PAPER;
+	return run->config.recipe == MML_RECIPE_AUTO ? MML_RECIPE_PAPER : (mml_recipe) run->config.recipe;
+}
 
-	*chosen = first;
-	for (mml_recipe recipe = first; recipe <= last; recipe++)
-	{
-		mml_figures now;
+static mml_recipe
+last_start(const mml_run *run)
+{
+	return run->method == MML_MOE_MLORA && run->config.recipe == MML_RECIPE_AUTO ? MML_RECIPE_GATED : first_start(run);
+}
 
-		MML_TRY(run_start(member, recipe, &now));
-		if (recipe > first && !(mml_figures_score(&now) > mml_figures_score(figures)))
-			continue;
-		*chosen = recipe;
-		*figures = now;
+/* The starts that the best one beats are not in the model. */
+static void
+note_starts(mml_run *run, mml_recipe chosen)
+{
+	mml_recipe	first = first_start(run);
+
+	for (mml_recipe recipe = first; recipe <= last_start(run); recipe++)
+		if (recipe != chosen)
+		{
+			run->phases[recipe - first].is_used = 0;
+			add_note(&run->phases[recipe - first], "not used");
+		}
+}
+
+/* Keeps the state of a start if it is the best so far; after the last, the best one's is in place. */
+static mml_status
+choose_start(mml_member *member)
+{
+	mml_course *course = member->course;
+	const mml_run *run = member->run;
+	const mml_figures *now = &course->phase.outcome.best;
+	bool		is_best = !course->has_chosen || mml_figures_score(now) > mml_figures_score(&course->start);
+
+	if (is_best && run->method == MML_MOE_MLORA)
 		MML_TRY(keep_state(member, MML_COPY_VALUE_TO_KEPT));
+	mml_barrier(member);
+	if (is_leader(member) && is_best)
+	{
+		course->has_chosen = 1;
+		course->chosen = course->recipe;
+		course->start = *now;
 	}
+	mml_barrier(member);
+	if ((mml_recipe) course->recipe < last_start(run))
+		return MML_OK;
 	if (is_leader(member))
-		for (mml_recipe recipe = first; recipe <= last; recipe++)
-			if (recipe != *chosen)
-			{
-				member->run->phases[recipe - first].is_used = 0;
-				add_note(&member->run->phases[recipe - first], "not used");
-			}
-	return *chosen == last ? MML_OK : keep_state(member, MML_COPY_KEPT_TO_VALUE);
+		note_starts(member->run, (mml_recipe) course->chosen);
+	return course->chosen == course->recipe ? MML_OK : keep_state(member, MML_COPY_KEPT_TO_VALUE);
 }
 
 /* ------------------------------------------------------------------- serve */
@@ -387,14 +426,17 @@ static mml_status
 measure_warm_start(mml_member *member)
 {
 	mml_figures figures[MML_MODE_GATE + 1];
+	mml_figures warm = {.logloss = NAN,.auc = NAN,.wauc = NAN};
 	mml_mode	last;
 
-	member->warm = (mml_figures) {.logloss = NAN,.auc = NAN,.wauc = NAN};
-	if (member->run->previous_version == 0)
-		return MML_OK;
-	MML_TRY(initialize(member, OWN_SHARE_GATE));
-	MML_TRY(measure_modes(member, figures, &last));
-	member->warm = figures[best_mode(member->run, figures, last)];
+	if (member->run->previous_version > 0)
+	{
+		MML_TRY(initialize(member, OWN_SHARE_GATE));
+		MML_TRY(measure_modes(member, figures, &last));
+		warm = figures[best_mode(member->run, figures, last)];
+	}
+	if (is_leader(member))
+		member->course->warm = warm;
 	return MML_OK;
 }
 
@@ -414,13 +456,14 @@ undo_phases(mml_member *member, mml_figures *figures, mml_mode *served, mml_mode
 }
 
 /*
- * A recipe never ends worse than it began: `start` reached its figures in its
- * own mode, and a warm start had some before.
+ * A recipe never ends worse than it began: the chosen start reached its figures
+ * in its own mode, and a warm start had some before.
  */
 static mml_status
-choose_served(mml_member *member, mml_recipe start, const mml_figures *start_figures)
+choose_served(mml_member *member)
 {
 	mml_run    *run = member->run;
+	const mml_course *course = member->course;
 	mml_figures figures[MML_MODE_GATE + 1];
 	mml_mode	last;
 	mml_mode	served;
@@ -428,15 +471,15 @@ choose_served(mml_member *member, mml_recipe start, const mml_figures *start_fig
 	MML_TRY(measure_modes(member, figures, &last));
 	served = best_mode(run, figures, last);
 	if (run->method == MML_MOE_MLORA && run->config.serve == MML_SERVE_AUTO && run->n_valid > 0 &&
-		mml_figures_score(&figures[served]) < mml_figures_score(start_figures))
+		mml_figures_score(&figures[served]) < mml_figures_score(&course->start))
 	{
 		MML_TRY(keep_state(member, MML_COPY_KEPT_TO_VALUE));
 		MML_TRY(measure_modes(member, figures, &last));
-		served = is_servable(figures, starts[start].mode) ? starts[start].mode : best_mode(run, figures, last);
+		served = is_servable(figures, starts[course->chosen].mode) ? starts[course->chosen].mode : best_mode(run, figures, last);
 		if (is_leader(member))
 			drop_phases(run, run->config.recipe == MML_RECIPE_AUTO ? 3 : 1);
 	}
-	if (mml_figures_score(&figures[served]) < mml_figures_score(&member->warm))
+	if (mml_figures_score(&figures[served]) < mml_figures_score(&course->warm))
 		MML_TRY(undo_phases(member, figures, &served, &last));
 	if (is_leader(member))
 		note_facts(run, figures, served, last);
@@ -446,36 +489,172 @@ choose_served(mml_member *member, mml_recipe start, const mml_figures *start_fig
 
 /* ----------------------------------------------------------------- program */
 
-static mml_status
-run_moe_mlora(mml_member *member)
+/* The phase over all rows that is next; NULL: something else is. */
+static const phase_kind *
+kind_of(const mml_course *course)
 {
-	static const start_kind gate = {MML_PHASE_GATE, MML_MODE_GATE, MML_GROUP_GATE, 0.0};
-	static const start_kind finetune = {MML_PHASE_FINETUNE, MML_MODE_GATE, MML_GROUP_ALL, 0.0};
-	double		learning_rate = member->run->config.learning_rate;
-	mml_recipe	start;
-	mml_figures start_figures;
-	mml_figures figures;
+	switch ((mml_step) course->step)
+	{
+		case MML_STEP_START:
+			return &starts[course->recipe];
+		case MML_STEP_GATE:
+			return &gate;
+		case MML_STEP_FINETUNE:
+			return &finetune;
+		default:
+			return NULL;
+	}
+}
 
-	MML_TRY(run_starts(member, &start, &start_figures));
-	MML_TRY(run_experts(member));
-	MML_TRY(run_whole_phase(member, &gate, learning_rate * GATE_RATE, &figures));
-	if (member->run->config.finetune)
-		MML_TRY(run_whole_phase(member, &finetune, learning_rate * FINETUNE_RATE, &figures));
-	return choose_served(member, start, &start_figures);
+static mml_status
+run_phase(mml_member *member, bool *is_over)
+{
+	const mml_course *course = member->course;
+	const phase_kind *kind = kind_of(course);
+	bool		is_start = course->step == MML_STEP_START;
+
+	if (is_start && !course->phase.is_begun)
+		MML_TRY(initialize(member, kind->own_share));
+	MML_TRY(run_whole_phase(member, kind));
+	*is_over = course->phase.is_over != 0;
+	return is_start && *is_over ? choose_start(member) : MML_OK;
+}
+
+/* What is next, to its end or to a pause. */
+static mml_status
+take_step(mml_member *member, bool *is_over)
+{
+	*is_over = true;
+	switch ((mml_step) member->course->step)
+	{
+		case MML_STEP_WARM:
+			return measure_warm_start(member);
+		case MML_STEP_EXPERTS:
+			return run_experts(member, is_over);
+		case MML_STEP_SERVE:
+			return choose_served(member);
+		default:
+			return run_phase(member, is_over);
+	}
+}
+
+static mml_step
+step_after(const mml_run *run, const mml_course *course)
+{
+	switch ((mml_step) course->step)
+	{
+		case MML_STEP_WARM:
+			return MML_STEP_START;
+		case MML_STEP_START:
+			if ((mml_recipe) course->recipe < last_start(run))
+				return MML_STEP_START;
+			return run->method == MML_MOE_MLORA ? MML_STEP_EXPERTS : MML_STEP_SERVE;
+		case MML_STEP_EXPERTS:
+			return MML_STEP_GATE;
+		case MML_STEP_GATE:
+			return run->config.finetune ? MML_STEP_FINETUNE : MML_STEP_SERVE;
+		case MML_STEP_FINETUNE:
+			return MML_STEP_SERVE;
+		default:
+			return MML_STEP_END;
+	}
+}
+
+/* By the leader: on to the next step. */
+static void
+advance(mml_run *run, mml_course *course)
+{
+	mml_step	before = (mml_step) course->step;
+
+	course->step = step_after(run, course);
+	if (before == MML_STEP_WARM)
+		course->recipe = first_start(run);
+	else if (course->step == MML_STEP_START)
+		course->recipe++;
+	memset(&course->phase, 0, sizeof(course->phase));
+	course->has_experts = 0;
+	course->is_grouped = 0;
+	course->work_before = run->work_done;
 }
 
 mml_status
 mml_run_execute(mml_member *member)
 {
-	mml_recipe	recipe = member->run->method == MML_MLORA ? MML_RECIPE_JOINT : MML_RECIPE_PAPER;
-	mml_figures figures;
+	mml_run    *run = member->run;
+	mml_course *course = member->course;
+	bool		is_over = true;
 
 	if (is_leader(member))
-		member->run->work_total = planned_work(member->run);
+	{
+		run->work_total = planned_work(run);
+		course->rows_since = 0;
+	}
 	mml_barrier(member);
-	MML_TRY(measure_warm_start(member));
-	if (member->run->method == MML_MOE_MLORA)
-		return run_moe_mlora(member);
-	MML_TRY(run_start(member, recipe, &figures));
-	return choose_served(member, recipe, &figures);
+	while (is_over && course->step != MML_STEP_END && !mml_pause_is_due(member))
+	{
+		MML_TRY(take_step(member, &is_over));
+		mml_barrier(member);
+		if (is_leader(member) && is_over)
+			advance(run, course);
+		mml_barrier(member);
+	}
+	return MML_OK;
+}
+
+/* ------------------------------------------------------------- checkpoints */
+
+bool
+mml_course_phase(const mml_course *course, mml_phase *phase, uint32_t *groups)
+{
+	const phase_kind *kind = kind_of(course);
+
+	if (kind == NULL)
+		return false;
+	*phase = kind->phase;
+	*groups = kind->groups;
+	return true;
+}
+
+/* Phases that are over when a step begins. */
+static int32_t
+phases_before(const mml_run *run, const mml_course *course)
+{
+	int32_t		n_starts = (int32_t) last_start(run) - (int32_t) first_start(run) + 1;
+
+	switch ((mml_step) course->step)
+	{
+		case MML_STEP_WARM:
+			return 0;
+		case MML_STEP_START:
+			return course->recipe - (int32_t) first_start(run);
+		case MML_STEP_EXPERTS:
+			return n_starts;
+		case MML_STEP_GATE:
+			return n_starts + 1;
+		case MML_STEP_FINETUNE:
+			return n_starts + 2;
+		default:
+			return run->method == MML_MOE_MLORA ? n_starts + 2 + (run->config.finetune ? 1 : 0) : n_starts;
+	}
+}
+
+bool
+mml_course_check(const mml_run *run, const mml_course *course, int32_t n_phases)
+{
+	int32_t		first = (int32_t) first_start(run);
+	int32_t		last = (int32_t) last_start(run);
+	bool		has_experts = course->step == MML_STEP_EXPERTS || course->step == MML_STEP_GATE ||
+		course->step == MML_STEP_FINETUNE;
+
+	if (course->step < MML_STEP_WARM || course->step > MML_STEP_SERVE || (has_experts && run->method != MML_MOE_MLORA) ||
+		(course->step == MML_STEP_FINETUNE && !run->config.finetune))
+		return false;
+	if (course->step > MML_STEP_WARM && (course->recipe < first || course->recipe > last))
+		return false;
+	if (course->step > MML_STEP_START ? !course->has_chosen || course->recipe != last :
+		course->has_chosen != (course->step == MML_STEP_START && course->recipe > first))
+		return false;
+	if (course->has_chosen && (course->chosen < first || course->chosen > course->recipe))
+		return false;
+	return n_phases == phases_before(run, course);
 }

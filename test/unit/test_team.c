@@ -1,8 +1,9 @@
 /*
  * test_team.c - one training by several participants: threads that meet at a
  * barrier, each with a host of its own and its own mapping of the shared
- * memory, as processes have.  Whatever their number, the model is bitwise the
- * same, and so are all figures about it and the epochs that are reported.
+ * memory, as processes have.  Whatever their number, and whether they pause and
+ * go on in another number, the model is bitwise the same, and so are all figures
+ * about it and the epochs that are reported.
  */
 #define _GNU_SOURCE				/* for RTLD_NEXT, memfd_create */
 #include <cblas.h>
@@ -17,6 +18,7 @@
 #include "unit.h"
 
 #define MAX_PARTICIPANTS 9		/* more than slices */
+#define MAX_EPOCHS 512
 
 /* -------------------------------------------------------------------- BLAS */
 
@@ -191,19 +193,14 @@ participate(void *self)
 	return NULL;
 }
 
-/* Trains with `size` participants; the leader's host holds everything that is shared. */
-static mml_status
-train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int size, mml_model **model)
+/* To the end of the run, or to a pause. */
+static void
+take_part_together(unit_host *leader, mml_run *run, int size)
 {
 	static participant all[MAX_PARTICIPANTS];
 	pthread_t	threads[MAX_PARTICIPANTS];
 	pthread_barrier_t barrier;
-	mml_run    *run;
-	mml_status	status;
-	int			possible = size;
 
-	MML_TRY(mml_run_create(&leader->host, rows, config, &possible, &run));
-	unit_check(possible == size, "%d participants instead of %d", possible, size);
 	pthread_barrier_init(&barrier, NULL, (unsigned) size);
 	for (int i = 0; i < size; i++)
 	{
@@ -220,14 +217,32 @@ train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int 
 		unit_check(all[i].unit.n_held == 0, "participant %d of %d keeps %ld pieces", i, size, all[i].unit.n_held);
 	}
 	pthread_barrier_destroy(&barrier);
+}
+
+static int	n_pauses;			/* of the training before; < 0: it must not pause */
+
+/* Trains with `size` participants, or with up to so many after each pause; the leader's host holds everything that is shared. */
+static mml_status
+train_together(unit_host *leader, mml_rows *rows, const mml_config *config, int size, mml_model **model)
+{
+	mml_run    *run;
+	mml_status	status;
+	int			possible = size;
+
+	MML_TRY(mml_run_create(&leader->host, rows, config, &possible, &run));
+	unit_check(possible == size, "%d participants instead of %d", possible, size);
+	if (n_pauses >= 0)
+		mml_run_set_pauses(run);
+	take_part_together(leader, run, size);
+	while (n_pauses >= 0 && !mml_run_is_done(run) && n_pauses < MAX_EPOCHS)
+		take_part_together(leader, run, 1 + ++n_pauses % size);
+	unit_check(mml_run_is_done(run), "training by %d is not done", size);
 	status = mml_run_finish(run, model);
 	mml_run_free(run);
 	return status;
 }
 
 /* ------------------------------------------------------------------ epochs */
-
-#define MAX_EPOCHS 512
 
 /* What was reported of an epoch, without its time. */
 typedef struct told_epoch
@@ -350,21 +365,24 @@ check_sizes(const char *what, const mml_config *config, const unit_data *data)
 	static answers alone;
 	static answers together;
 
+	n_pauses = -1;
 	train_and_ask(config, data, 0, 1, &alone);
 	unit_check(alone.facts.train_rows + alone.facts.valid_rows == (int64_t) data->n_rows, "%s: rows", what);
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		train_and_ask(config, data, sizes[i], 1 + i, &together);
+		n_pauses = i % 2 ? 0 : -1;
+		train_and_ask(config, data, sizes[i / 2], 1 + i, &together);
+		unit_check(i % 2 == 0 || n_pauses > 0, "%s: %d pauses", what, n_pauses);
 		unit_check(unit_same_bytes(&alone.bytes, &together.bytes), "%s: saved bytes of %d participants", what,
-				   sizes[i]);
-		unit_check(memcmp(&alone.facts, &together.facts, sizeof(alone.facts)) == 0, "%s: facts of %d", what, sizes[i]);
+				   sizes[i / 2]);
+		unit_check(memcmp(&alone.facts, &together.facts, sizeof(alone.facts)) == 0, "%s: facts of %d", what, sizes[i / 2]);
 		unit_check(alone.n_phases == together.n_phases &&
 				   memcmp(alone.phases, together.phases,
-						  sizeof(alone.phases)) == 0, "%s: phases of %d", what, sizes[i]);
+						  sizeof(alone.phases)) == 0, "%s: phases of %d", what, sizes[i / 2]);
 		unit_check(memcmp(alone.domains, together.domains, sizeof(alone.domains)) == 0, "%s: domains of %d", what,
-				   sizes[i]);
+				   sizes[i / 2]);
 		unit_check(alone.n_epochs == together.n_epochs && alone.n_epochs < MAX_EPOCHS &&
-				   memcmp(alone.epochs, together.epochs, sizeof(alone.epochs)) == 0, "%s: epochs of %d", what, sizes[i]);
+				   memcmp(alone.epochs, together.epochs, sizeof(alone.epochs)) == 0, "%s: epochs of %d", what, sizes[i / 2]);
 		unit_bytes_free(&together.bytes);
 	}
 	unit_bytes_free(&alone.bytes);
