@@ -55,6 +55,32 @@ enum
 	Anum_component_data
 };
 
+enum
+{
+	Anum_checkpoint_model_id = 1,
+	Anum_checkpoint_pid,
+	Anum_checkpoint_started,
+	Anum_checkpoint_saved,
+	Anum_checkpoint_version,
+	Anum_checkpoint_options,
+	Anum_checkpoint_phase,
+	Anum_checkpoint_epochs,
+	Anum_checkpoint_fraction,
+	Anum_checkpoint_seconds,
+	Anum_checkpoint_identity_rows,
+	Anum_checkpoint_identity_run,
+	Anum_checkpoint_has_parts
+};
+
+enum
+{
+	Anum_checkpoint_part_model_id = 1,
+	Anum_checkpoint_part_section,
+	Anum_checkpoint_part_part,
+	Anum_checkpoint_part_crc,
+	Anum_checkpoint_part_data
+};
+
 /* A row of moemlora.model, as far as the glue needs it. */
 typedef struct ModelRow
 {
@@ -139,5 +165,14 @@ extern uint64 CatalogExecute(const CatalogStatement *statement, Datum *values, c
 
 /* The bigint that the statement before returned in its first row. */
 extern int64 CatalogReturned(void);
+
+/* model_store_write.c */
+
+/*
+ * Inside CatalogWriteBegin() .. End(): rows of moemlora.epoch, whose key is a
+ * version, or of moemlora.checkpoint_epoch, whose key is a model.  epochs: [n],
+ * the first at position `first` + 1.
+ */
+extern void CatalogInsertEpochs(const char *table, int64 key, const mml_epoch *epochs, int first, int n);
 
 #endif							/* MOEMLORA_CATALOG_H */

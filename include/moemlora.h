@@ -72,6 +72,7 @@ typedef struct TrainOptions
 
 	/* Of a retraining only */
 	bool		is_retrain;
+	bool		resume;
 	PromoteRule promote;
 	double		tolerance;
 } TrainOptions;
@@ -85,6 +86,9 @@ extern TrainOptions *OptionsParse(Jsonb *json);
  * `given` is the options of the training without those of the promotion.
  */
 extern TrainOptions *OptionsParseRetrain(Jsonb *stored, Jsonb *json);
+
+/* What a run that is resumed was given, `before`, with what `json` adds and overrides; without "resume" itself. */
+extern Jsonb *OptionsResumed(Jsonb *before, Jsonb *json);
 
 /* binding.c: columns, records and jsonb -> feature values, by name and type */
 
@@ -301,6 +305,10 @@ extern mml_model *ModelValueLoad(mml_host *host, Datum value);
  */
 extern void ModelStoreBegin(const char *name, const char *function);
 
+/* The same until ModelStoreRelease(), over several transactions; whatever happens, that must follow. */
+extern void ModelStoreHold(const char *name, const char *function);
+extern void ModelStoreRelease(const char *name);
+
 /* model_store_write.c: creating, adding versions */
 
 /* Whether a new version becomes the current one.  All zero: it does, and nobody was asked. */
@@ -327,6 +335,7 @@ typedef struct ModelDescription
 	int64		rows_left_out;	/* NULL label or domain */
 	mml_epoch  *epochs;			/* rows of moemlora.epoch */
 	int			n_epochs;
+	int			first_epoch;	/* rows of moemlora.checkpoint_epoch, which come before them */
 	ModelDecision decision;		/* ModelStoreSave() turns it round when another version has become current */
 } ModelDescription;
 

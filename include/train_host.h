@@ -5,9 +5,19 @@
 #ifndef MOEMLORA_TRAIN_HOST_H
 #define MOEMLORA_TRAIN_HOST_H
 
+#include "mml_run.h"
 #include "moemlora.h"
 
 struct SharedMemory;
+
+/* A training that is left after every epoch; the process is in no parallel operation then. */
+typedef struct TrainPauses
+{
+	/* The run was just created.  False: this training is not to be; TrainInParallel() returns NULL. */
+	bool		(*begin) (void *self, mml_run *run);
+	void		(*pause) (void *self, const mml_run *run);	/* NULL: it is not left */
+	void	   *self;
+} TrainPauses;
 
 /* The bridge's host, with memory that workers can share, and reports. */
 typedef struct TrainHost
@@ -17,6 +27,7 @@ typedef struct TrainHost
 	struct SharedMemory *shared;
 	void		(*report) (void *owner, const mml_epoch *epoch);
 	void	   *owner;
+	const TrainPauses *pauses;	/* NULL: there are none */
 } TrainHost;
 
 /* Memory is that of `context`, at most moemlora.training_memory.  Every epoch goes to `report` with `owner`. */

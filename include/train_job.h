@@ -46,6 +46,10 @@ typedef struct TrainJob
 	mml_epoch  *epochs;
 	int			n_epochs;
 	int			epochs_held;
+	int			first_epoch;	/* epochs that are in moemlora.checkpoint_epoch instead */
+
+	double		started;		/* by the host's clock */
+	double		seconds_before;	/* of work, by earlier processes */
 
 	/* What came of it */
 	mml_model  *model;
@@ -63,5 +67,18 @@ extern char *TrainJobPrepare(TrainJob *job);
  * with ModelStoreBegin(), and the job's context is current.
  */
 extern void TrainJobRun(TrainJob *job, const char *query);
+
+/*
+ * The same in steps.  TrainJobEnd() must follow TrainJobBegin(), whatever happens.
+ * TrainJobTrain() is false when the pauses of train_host refuse the run.
+ */
+extern void TrainJobBegin(TrainJob *job);
+extern void TrainJobRead(TrainJob *job, const char *query);
+extern bool TrainJobTrain(TrainJob *job);
+extern void TrainJobStore(TrainJob *job);
+extern void TrainJobEnd(void);
+
+/* Of work so far. */
+extern double TrainJobSeconds(const TrainJob *job);
 
 #endif							/* MOEMLORA_TRAIN_JOB_H */

@@ -221,6 +221,75 @@ COMMENT ON COLUMN moemlora.epoch.valid_auc IS 'AUC on the validation rows, of th
 COMMENT ON COLUMN moemlora.epoch.is_best IS 'Better than every epoch of the phase before it.';
 
 ------------------------------------------------------------------------------
+-- A retraining that is under way, or was left: what it needs to go on. Nothing
+-- of it is dumped: it is of use on this machine only, and to this version.
+
+CREATE TABLE moemlora.checkpoint (
+	model_id bigint PRIMARY KEY REFERENCES moemlora.model ON DELETE CASCADE,
+	pid integer NOT NULL,
+	started timestamptz NOT NULL,
+	saved timestamptz NOT NULL,
+	version integer NOT NULL,
+	options jsonb NOT NULL,
+	phase text NOT NULL,
+	epochs integer NOT NULL,
+	fraction double precision NOT NULL,
+	seconds double precision NOT NULL,
+	identity_rows bigint NOT NULL,
+	identity_run bigint NOT NULL,
+	has_parts boolean NOT NULL
+);
+COMMENT ON TABLE moemlora.checkpoint IS 'One row for each retraining that is under way or was abandoned. To read: view moemlora.runs.';
+COMMENT ON COLUMN moemlora.checkpoint.model_id IS 'Model.';
+COMMENT ON COLUMN moemlora.checkpoint.pid IS 'Process that trains, or did.';
+COMMENT ON COLUMN moemlora.checkpoint.started IS 'When the run began, or was resumed.';
+COMMENT ON COLUMN moemlora.checkpoint.saved IS 'When this row was written last.';
+COMMENT ON COLUMN moemlora.checkpoint.version IS 'Number of the version that was current when the run began.';
+COMMENT ON COLUMN moemlora.checkpoint.options IS 'Options of the run, as given.';
+COMMENT ON COLUMN moemlora.checkpoint.phase IS 'reading, or the phase that is next or under way.';
+COMMENT ON COLUMN moemlora.checkpoint.epochs IS 'Epochs done of the phase, of all experts together.';
+COMMENT ON COLUMN moemlora.checkpoint.fraction IS 'Share of the whole training that is done, at worst; 0 to 1.';
+COMMENT ON COLUMN moemlora.checkpoint.seconds IS 'Seconds of work so far, also of earlier processes.';
+COMMENT ON COLUMN moemlora.checkpoint.identity_rows IS 'Stands for the rows trained on.';
+COMMENT ON COLUMN moemlora.checkpoint.identity_run IS 'Stands for what else the model depends on.';
+COMMENT ON COLUMN moemlora.checkpoint.has_parts IS 'False: no epoch is done yet.';
+
+CREATE TABLE moemlora.checkpoint_part (
+	model_id bigint NOT NULL REFERENCES moemlora.checkpoint ON DELETE CASCADE,
+	section integer NOT NULL,
+	part integer NOT NULL,
+	crc bigint NOT NULL,
+	data bytea NOT NULL,
+	PRIMARY KEY (model_id, section, part)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 64,
+	toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 8192);
+ALTER TABLE moemlora.checkpoint_part ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE moemlora.checkpoint_part IS 'State of a retraining after its last epoch, in parts of at most 1 MB. Those that an epoch changes are written again, so autovacuum comes early.';
+COMMENT ON COLUMN moemlora.checkpoint_part.model_id IS 'Model.';
+COMMENT ON COLUMN moemlora.checkpoint_part.section IS 'What the bytes are: 0 where the run stands, 1 the model, others states of its tensors.';
+COMMENT ON COLUMN moemlora.checkpoint_part.part IS 'Number of the part in its section, from 0 without a gap.';
+COMMENT ON COLUMN moemlora.checkpoint_part.crc IS 'CRC-32C of data.';
+COMMENT ON COLUMN moemlora.checkpoint_part.data IS 'Bytes, in the order of part.';
+
+CREATE TABLE moemlora.checkpoint_epoch (
+	model_id bigint NOT NULL REFERENCES moemlora.checkpoint ON DELETE CASCADE,
+	position integer NOT NULL,
+	run integer NOT NULL,
+	phase text NOT NULL,
+	expert integer,
+	domain text,
+	epoch integer NOT NULL,
+	rows bigint NOT NULL,
+	seconds double precision,
+	train_logloss double precision,
+	valid_logloss double precision,
+	valid_auc double precision,
+	is_best boolean NOT NULL,
+	PRIMARY KEY (model_id, position)
+);
+COMMENT ON TABLE moemlora.checkpoint_epoch IS 'Epochs of a retraining so far; they become those of its version. Columns as in moemlora.epoch.';
+
+------------------------------------------------------------------------------
 -- Dump, restore, and who may touch the tables.
 
 SELECT pg_extension_config_dump('moemlora.model', '');
@@ -410,7 +479,7 @@ COMMENT ON COLUMN moemlora.phases.note IS 'What a person should know; NULL when 
 CREATE VIEW moemlora.epochs WITH (security_barrier) AS
 SELECT
 	m.name AS model,
-	v.number AS version,
+	e.version,
 	e.phase,
 	e.expert,
 	e.epoch,
@@ -422,13 +491,21 @@ SELECT
 	e.domain,
 	e.is_best
 FROM moemlora.model m
-JOIN moemlora.version v ON v.model_id = m.id
-JOIN moemlora.epoch e ON e.version_id = v.id
+JOIN (
+	SELECT v.model_id, v.number AS version, e.position, e.phase, e.expert, e.epoch, e.rows, e.seconds, e.train_logloss,
+		e.valid_logloss, e.valid_auc, e.domain, e.is_best
+	FROM moemlora.version v
+	JOIN moemlora.epoch e ON e.version_id = v.id
+	UNION ALL
+	SELECT e.model_id, NULL, e.position, e.phase, e.expert, e.epoch, e.rows, e.seconds, e.train_logloss,
+		e.valid_logloss, e.valid_auc, e.domain, e.is_best
+	FROM moemlora.checkpoint_epoch e
+) AS e ON e.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
-ORDER BY m.name, v.number, e.position;
-COMMENT ON VIEW moemlora.epochs IS 'Training epochs of the models that one may use, in the order of running.';
+ORDER BY m.name, e.version, e.position;
+COMMENT ON VIEW moemlora.epochs IS 'Training epochs of the models that one may use, in the order of running; those of a retraining that is under way or was abandoned, too.';
 COMMENT ON COLUMN moemlora.epochs.model IS 'Name of the model.';
-COMMENT ON COLUMN moemlora.epochs.version IS 'Number of the version.';
+COMMENT ON COLUMN moemlora.epochs.version IS 'Number of the version; NULL: of a retraining that has none yet, see view moemlora.runs.';
 COMMENT ON COLUMN moemlora.epochs.phase IS 'Name of the phase.';
 COMMENT ON COLUMN moemlora.epochs.expert IS 'Expert trained, from 0; NULL outside phase experts.';
 COMMENT ON COLUMN moemlora.epochs.epoch IS 'Number in the phase, of one expert; 0 is the state before.';
@@ -473,6 +550,44 @@ COMMENT ON COLUMN moemlora.domains.expert_auc IS 'AUC with the experts of the do
 COMMENT ON COLUMN moemlora.domains.gated_auc IS 'AUC with all experts as the gate weighs them; NULL when not defined or when the method has no gate.';
 COMMENT ON COLUMN moemlora.domains.valid_auc IS 'AUC of the served mode; NULL when not defined.';
 
+-- The training lock (src/model_store_lock.c) tells who is at work: it goes with its process.
+CREATE VIEW moemlora.runs WITH (security_barrier) AS
+SELECT
+	m.name AS model,
+	CASE WHEN EXISTS (
+		SELECT FROM pg_locks l
+		CROSS JOIN (SELECT hashtextextended(m.name, 0) AS hash) AS h
+		WHERE l.locktype = 'advisory' AND l.pid = c.pid AND l.objsubid = 3
+			AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+			AND l.classid = (h.hash >> 32 & 4294967295)::oid AND l.objid = (h.hash & 4294967295)::oid
+	) THEN 'running' ELSE 'abandoned' END AS state,
+	c.phase,
+	c.epochs,
+	round(c.fraction::numeric, 4) AS fraction,
+	round(c.seconds::numeric, 1) AS seconds,
+	date_trunc('second', c.started) AS started,
+	date_trunc('second', c.saved) AS saved,
+	c.pid,
+	c.version,
+	c.options
+FROM moemlora.model m
+JOIN moemlora.checkpoint c ON c.model_id = m.id
+WHERE @extschema@.moemlora_may_use(m.id, m.owner)
+ORDER BY m.name;
+COMMENT ON VIEW moemlora.runs IS
+'Retrainings, with CALL moemlora_retrain(), of the models that one may use that have stored no version yet: those under way, and those that were abandoned because they were killed or cancelled or failed. CALL moemlora_retrain(model, ''{"resume": true}'') goes on with an abandoned one; one that does not resume, or any training, removes it.';
+COMMENT ON COLUMN moemlora.runs.model IS 'Name of the model.';
+COMMENT ON COLUMN moemlora.runs.state IS 'running, or abandoned: the process that trained has left the model.';
+COMMENT ON COLUMN moemlora.runs.phase IS 'reading, or the phase that is next or under way.';
+COMMENT ON COLUMN moemlora.runs.epochs IS 'Epochs of the phase that are done and stored, of all experts together.';
+COMMENT ON COLUMN moemlora.runs.fraction IS 'Share of the whole training that is stored, at worst; 0 to 1.';
+COMMENT ON COLUMN moemlora.runs.seconds IS 'Seconds of work that are stored.';
+COMMENT ON COLUMN moemlora.runs.started IS 'When the run began, or was resumed.';
+COMMENT ON COLUMN moemlora.runs.saved IS 'When the last epoch was stored.';
+COMMENT ON COLUMN moemlora.runs.pid IS 'Process that trains, or did.';
+COMMENT ON COLUMN moemlora.runs.version IS 'Number of the version that was current when the run began.';
+COMMENT ON COLUMN moemlora.runs.options IS 'Options of the run, as given.';
+
 -- Anybody can write such a comment before a query: the expression is strict,
 -- and no cast below can fail on what it lets through.
 CREATE VIEW moemlora.progress AS
@@ -489,12 +604,16 @@ FROM pg_stat_activity a
 CROSS JOIN LATERAL regexp_match(a.query,
 	'^/[*] moemlora: model="([^"*]+)" phase=([a-z]{1,20}) step=([0-9]{1,18}) steps=([0-9]{1,18})'
 	' fraction=([01][.][0-9]{4}) rows_per_second=([0-9]{1,18}) started=([0-9]{1,10}[.][0-9]{3}) [*]/ ') AS p(part)
-WHERE a.datname = current_database() AND a.state = 'active' AND p.part IS NOT NULL;
+WHERE a.datname = current_database() AND a.state = 'active' AND p.part IS NOT NULL
+UNION ALL
+SELECT NULL, r.model, 'abandoned', NULL, NULL, r.fraction, NULL, r.started
+FROM moemlora.runs r
+WHERE r.state = 'abandoned';
 COMMENT ON VIEW moemlora.progress IS
-'Trainings running now in this database: those of roles that one is a member of; all of them for superusers and members of pg_read_all_stats. Needs track_activities and a track_activity_query_size of 1024 or more.';
-COMMENT ON COLUMN moemlora.progress.pid IS 'Process of the session; pg_cancel_backend(pid) stops the training, and nothing is stored.';
+'Trainings running now in this database: those of roles that one is a member of; all of them for superusers and members of pg_read_all_stats. Then the retrainings of models that one may use that were abandoned (moemlora.runs). Needs track_activities and a track_activity_query_size of 1024 or more.';
+COMMENT ON COLUMN moemlora.progress.pid IS 'Process of the session; pg_cancel_backend(pid) stops the training, and no version is stored. NULL: there is none any more.';
 COMMENT ON COLUMN moemlora.progress.model IS 'Name of the model.';
-COMMENT ON COLUMN moemlora.progress.phase IS 'reading, backbone, joint, gated, experts, gate or finetune.';
+COMMENT ON COLUMN moemlora.progress.phase IS 'reading, backbone, joint, gated, experts, gate or finetune; abandoned: the process that trained has gone.';
 COMMENT ON COLUMN moemlora.progress.step IS 'Batches done in the phase (in phase experts: for the present expert).';
 COMMENT ON COLUMN moemlora.progress.steps IS 'Batches that there can be; patience mostly ends a phase before.';
 COMMENT ON COLUMN moemlora.progress.fraction IS 'Share of the whole training that is done, at worst; 0 to 1.';
@@ -502,7 +621,7 @@ COMMENT ON COLUMN moemlora.progress.rows_per_second IS 'Rows trained on in a sec
 COMMENT ON COLUMN moemlora.progress.started IS 'When the training began.';
 
 GRANT SELECT ON moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases, moemlora.epochs, moemlora.domains,
-	moemlora.progress TO PUBLIC;
+	moemlora.runs, moemlora.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------
 -- Training.
@@ -525,8 +644,8 @@ Example: SELECT * FROM moemlora_train('ctr', 'interactions', 'clicked', 'categor
 CREATE PROCEDURE @extschema@.moemlora_retrain(model text, options jsonb DEFAULT '{}')
 	AS 'MODULE_PATHNAME' LANGUAGE c;
 COMMENT ON PROCEDURE @extschema@.moemlora_retrain(text, jsonb) IS
-$$Trains a model again as its current version was trained: from its stored source, features and options, which those given here override (null: back to the default), with the rights of the model's owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW works, under the search_path recorded at training. One transaction: a run that is cancelled or killed leaves nothing, and the next begins anew.
-options: those of moemlora_train(), with warm_start true by default, and "promote": "if_better" (the default: the new version becomes current only if its AUC, or logloss where that is not defined, is no worse than the current version's on the same validation rows, over all rows and in each domain, within "tolerance", 0.005), "always" or "never". The new version is stored in any case; moemlora.versions says what was decided and why.
+$$Trains a model again as its current version was trained: from its stored source, features and options, which those given here override (null: back to the default), with the rights of the model's owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW works, under the search_path recorded at training. It commits after every epoch (in phase experts, when all rows were trained on once more): of a run that is cancelled or killed at most one epoch is lost, moemlora.runs shows it, and {"resume": true} goes on with it, with its options. Where source or options have changed since, that begins anew with what the run had learned. Inside a transaction block, a function or an exception block it commits nothing, and cannot be resumed.
+options: those of moemlora_train(), with warm_start true by default, "resume" (false), and "promote": "if_better" (the default: the new version becomes current only if its AUC, or logloss where that is not defined, is no worse than the current version's on the same validation rows, over all rows and in each domain, within "tolerance", 0.005), "always" or "never". The new version is stored in any case; moemlora.versions says what was decided and why.
 Errors: as moemlora_train(); undefined_object (no such model, or its owner no longer exists), object_not_in_prerequisite_state (an imported version has no source), lock_not_available (it is being trained).
 Example: CALL moemlora_retrain('ctr'); with pg_cron: SELECT cron.schedule('ctr', '0 3 * * *', $job$CALL moemlora_retrain('ctr')$job$);$$;
 

@@ -1,13 +1,15 @@
 /*
  * model_store_lock.c - taking a model before it is changed.
  *
- * Two locks, both to the end of the transaction, are named by the model's name,
+ * Two locks, to the end of the transaction, are named by the model's name,
  * so two sessions that create the same model meet there too.  They are advisory
  * locks of classes that the SQL functions for advisory locks cannot reach.
  *
  *   training lock   held by a training from before its first row, and by whoever
  *                   drops the model or gives it a name or an owner.  Nobody
- *                   waits for it: a training may take hours.
+ *                   waits for it: a training may take hours.  A retraining that
+ *                   commits on its way holds it for the session; view
+ *                   moemlora.runs looks for it.
  *   change lock     held by all changes, and by a training only when it stores.
  *                   One waits for it, as for a row that another transaction has
  *                   changed.
@@ -55,13 +57,14 @@ NameLock(LOCKTAG *tag, const char *name, uint16 lock_class)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, lock_class);
 }
 
+/* For the session, or to the end of the transaction. */
 static void
-LockForTraining(const char *name)
+LockForTraining(const char *name, bool is_session)
 {
 	LOCKTAG		tag;
 
 	NameLock(&tag, name, TRAINING_LOCK);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (LockAcquire(&tag, ExclusiveLock, is_session, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 						errmsg("model \"%s\" is being trained or changed by another session", name),
 						errhint("Wait until that session has finished, or cancel it; moemlora.progress shows it.")));
@@ -149,11 +152,41 @@ ModelStoreBegin(const char *name, const char *function)
 
 	CheckName(name);
 	(void) Begin(name, function, &model);
-	LockForTraining(name);
+	LockForTraining(name, false);
 	/* A change beside it would make such a transaction fail at its end. */
 	if (IsolationUsesXactSnapshot())
 		LockForChange(name);
 	(void) End(name, &model);
+}
+
+/* A lock for the session must not stay when the model turns out not to be there, or not to be the caller's any more. */
+void
+ModelStoreHold(const char *name, const char *function)
+{
+	ModelRow	model;
+
+	CheckName(name);
+	(void) Begin(name, function, &model);
+	LockForTraining(name, true);
+	PG_TRY();
+	{
+		(void) FindToManage(name, &model);
+	}
+	PG_CATCH();
+	{
+		ModelStoreRelease(name);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+void
+ModelStoreRelease(const char *name)
+{
+	LOCKTAG		tag;
+
+	NameLock(&tag, name, TRAINING_LOCK);
+	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
 /* The caller has begun the training. */
@@ -179,7 +212,7 @@ ModelTakeWhole(const char *name, const char *function, ModelRow *model)
 {
 	if (!Begin(name, function, model))
 		ModelRowMissing(name);
-	LockForTraining(name);
+	LockForTraining(name, false);
 	LockForChange(name);
 	if (!End(name, model))
 		ModelRowMissing(name);
@@ -201,7 +234,7 @@ ModelTakeNewName(const char *name)
 {
 	CheckName(name);
 	CheckNameIsFree(name);
-	LockForTraining(name);
+	LockForTraining(name, false);
 	LockForChange(name);
 	CheckNameIsFree(name);
 }

@@ -279,27 +279,26 @@ InsertPhases(const mml_model *model, int64 version_id)
 	RowsEnd(&row);
 }
 
-static void
-InsertEpochs(const mml_model *model, const ModelDescription *description, int64 version_id)
+void
+CatalogInsertEpochs(const char *table, int64 key, const mml_epoch *epochs, int first, int n)
 {
 	static const Oid types[] = {INT8OID, INT4OID, INT4OID, TEXTOID, INT4OID, TEXTOID, INT4OID, INT8OID,
 	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, BOOLOID};
 	RowWriter	row;
 
 	RowsBegin(&row,
-			  "INSERT INTO moemlora.epoch (version_id, position, run, phase, expert, domain, epoch, rows, seconds, "
-			  "train_logloss, valid_logloss, valid_auc, is_best) "
-			  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", lengthof(types), types);
-	for (int i = 0; i < description->n_epochs; i++)
+			  psprintf("INSERT INTO moemlora.%s VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)", table),
+			  lengthof(types), types);
+	for (int i = 0; i < n; i++)
 	{
-		const mml_epoch *epoch = &description->epochs[i];
+		const mml_epoch *epoch = &epochs[i];
 
-		AddInteger(&row, version_id);
-		AddNumber(&row, i + 1);
+		AddInteger(&row, key);
+		AddNumber(&row, first + i + 1);
 		AddNumber(&row, epoch->run + 1);
 		AddText(&row, mml_phase_name(epoch->phase));
 		AddIndex(&row, epoch->expert);
-		AddText(&row, epoch->domain < 0 ? NULL : mml_model_domain(model, epoch->domain)->name);
+		AddText(&row, epoch->domain_name);
 		AddNumber(&row, epoch->epoch);
 		AddInteger(&row, epoch->rows);
 		AddReal(&row, epoch->seconds);
@@ -310,6 +309,37 @@ InsertEpochs(const mml_model *model, const ModelDescription *description, int64 
 		RowInsert(&row);
 	}
 	RowsEnd(&row);
+}
+
+/* Those of earlier transactions of the run, then the others. */
+static void
+InsertEpochs(const ModelDescription *description, int64 model_id, int64 version_id)
+{
+	static const Oid types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(version_id), Int64GetDatum(model_id)};
+	CatalogStatement insert;
+
+	if (description->first_epoch > 0)
+	{
+		CatalogPrepare(&insert,
+					   "INSERT INTO moemlora.epoch SELECT $1, position, run, phase, expert, domain, epoch, rows, seconds, "
+					   "train_logloss, valid_logloss, valid_auc, is_best FROM moemlora.checkpoint_epoch "
+					   "WHERE model_id = $2", lengthof(types), types);
+		(void) CatalogExecute(&insert, values, NULL);
+	}
+	CatalogInsertEpochs("epoch", version_id, description->epochs, description->first_epoch, description->n_epochs);
+}
+
+/* A new version has made what an earlier run had learned worthless. */
+static void
+DropCheckpoint(int64 model_id)
+{
+	static const Oid types[] = {INT8OID};
+	Datum		value = Int64GetDatum(model_id);
+	CatalogStatement drop;
+
+	CatalogPrepare(&drop, "DELETE FROM moemlora.checkpoint WHERE model_id = $1", lengthof(types), types);
+	(void) CatalogExecute(&drop, &value, NULL);
 }
 
 /* ------------------------------------------------------------- the version */
@@ -484,7 +514,8 @@ ModelStoreSave(const mml_model *model, ModelDescription *description)
 	InsertFeatures(model, description, version_id);
 	InsertDomains(model, version_id);
 	InsertPhases(model, version_id);
-	InsertEpochs(model, description, version_id);
+	InsertEpochs(description, found.id, version_id);
+	DropCheckpoint(found.id);
 	CatalogWriteEnd(&writer);
 	return number;
 }

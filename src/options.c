@@ -243,6 +243,14 @@ ReadPromote(TrainOptions *options, const JsonbValue *value)
 }
 
 static void
+ReadResume(TrainOptions *options, const JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		OptionRefuse("resume", "true or false", value);
+	options->resume = value->val.boolean;
+}
+
+static void
 ReadTolerance(TrainOptions *options, const JsonbValue *value)
 {
 	double		number = value->type == jbvNumeric ? OptionNumber(value) : -1.0;
@@ -272,6 +280,7 @@ static const struct
 	{"columns", ReadColumns, false},
 	{"promote", ReadPromote, true},
 	{"tolerance", ReadTolerance, true},
+	{"resume", ReadResume, true},
 };
 
 /* ------------------------------------------------------------------- together */
@@ -399,6 +408,12 @@ static Jsonb *
 Without(const Jsonb *json, const char *key)
 {
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(json), CStringGetTextDatum(key)));
+}
+
+Jsonb *
+OptionsResumed(Jsonb *before, Jsonb *json)
+{
+	return Without(before == NULL ? json : Concatenate(before, json), "resume");
 }
 
 TrainOptions *

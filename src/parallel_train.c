@@ -20,10 +20,10 @@
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #include "shared_memory.h"
-#include "mml_run.h"
 #include "train_host.h"
 
 #define KEY_TEAM 1
@@ -182,9 +182,26 @@ TellSize(int asked, int got)
 						 errhint("max_parallel_workers, max_worker_processes and the size of shared memory limit parallel workers.")));
 }
 
+/* What is said of a training once; level 0: it was said. */
+typedef struct Telling
+{
+	int			level;			/* of how many train */
+	int			asked;			/* processes */
+} Telling;
+
+static void
+TellOnce(Telling *telling, const mml_run *run, int size)
+{
+	if (telling->level == 0)
+		return;
+	TellSize(telling->asked, size);
+	ProgressTraining(telling->level, mml_run_rows(run), size, mml_run_bytes(run));
+	telling->level = 0;
+}
+
 /* All processes that the run has memory for, or as many as the server can start. */
 static void
-RunTeam(mml_run *run, TrainHost *host, int size, int asked, int told)
+RunTeam(mml_run *run, TrainHost *host, int size, Telling *telling)
 {
 	mml_team	team = {.rank = 0, .size = 1, .barrier = MeetTeam};
 	void	   *const *blocks;
@@ -192,6 +209,7 @@ RunTeam(mml_run *run, TrainHost *host, int size, int asked, int told)
 	int			n_blocks = mml_run_blocks(run, &blocks, &image);
 	ParallelContext *context;
 
+	PushActiveSnapshot(GetTransactionSnapshot());
 	EnterParallelMode();
 	context = CreateParallelContext("$libdir/moemlora", "moemlora_train_worker", size - 1);
 	shm_toc_estimate_chunk(&context->estimator, offsetof(Team, blocks) + n_blocks * sizeof(SharedPlace));
@@ -204,33 +222,57 @@ RunTeam(mml_run *run, TrainHost *host, int size, int asked, int told)
 		team.self = shared;
 		team.size = StartTeam(context, shared);
 	}
-	TellSize(asked, team.size);
-	ProgressTraining(told, mml_run_rows(run), team.size, mml_run_bytes(run));
+	TellOnce(telling, run, team.size);
 	BridgeCheck(&host->host, mml_run_take_part(run, &host->host, &team));
 	if (context->nworkers_launched > 0)
 		WaitForParallelWorkersToFinish(context);
 	DestroyParallelContext(context);
 	ExitParallelMode();
+	PopActiveSnapshot();
+}
+
+/* To the end of the run, or to a pause. */
+static void
+RunOn(mml_run *run, TrainHost *host, int size, Telling *telling)
+{
+	static const mml_team alone = {.rank = 0, .size = 1};
+
+	if (size > 1)
+		RunTeam(run, host, size, telling);
+	else
+	{
+		TellOnce(telling, run, 1);
+		BridgeCheck(&host->host, mml_run_take_part(run, &host->host, &alone));
+	}
 }
 
 /* Trains on the rows, with workers where it pays. */
 mml_model *
 TrainInParallel(TrainHost *host, mml_rows *rows, const TrainOptions *options, int told)
 {
-	static const mml_team alone = {.rank = 0, .size = 1};
-	int			asked = 1 + CountWorkers(options, mml_rows_count(rows));
-	int			size = asked;
+	const TrainPauses *pauses = host->pauses;
+	Telling		telling = {.level = told, .asked = 1 + CountWorkers(options, mml_rows_count(rows))};
+	int			size = telling.asked;
 	mml_run    *run;
 	mml_model  *model;
 
 	BridgeCheck(&host->host, mml_run_create(&host->host, rows, &options->config, &size, &run));
-	if (size > 1)
-		RunTeam(run, host, size, asked, told);
-	else
+	if (pauses != NULL)
 	{
-		TellSize(asked, 1);
-		ProgressTraining(told, mml_run_rows(run), 1, mml_run_bytes(run));
-		BridgeCheck(&host->host, mml_run_take_part(run, &host->host, &alone));
+		if (pauses->pause != NULL)
+			mml_run_set_pauses(run);
+		if (!pauses->begin(pauses->self, run))
+		{
+			mml_run_free(run);
+			return NULL;
+		}
+	}
+	for (;;)
+	{
+		RunOn(run, host, size, &telling);
+		if (mml_run_is_done(run))
+			break;
+		pauses->pause(pauses->self, run);
 	}
 	BridgeCheck(&host->host, mml_run_finish(run, &model));
 	mml_run_free(run);

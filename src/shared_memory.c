@@ -2,7 +2,8 @@
  * shared_memory.c - memory that the processes of a training share: segments of
  * the server's dynamic shared memory, one for each piece.
  *
- * The segments belong to the statement, so an error anywhere gives them back.
+ * The segments belong to a memory context, which can outlive a transaction: its
+ * end, so an error too, gives them back.
  */
 #include "postgres.h"
 
@@ -16,10 +17,26 @@
 struct SharedMemory
 {
 	MemoryContext context;
+	MemoryContextCallback at_end;	/* of it */
 	dsm_segment **segments;		/* [n]; NULL: given back */
 	int			n;
 	int			held;
 };
+
+/* The memory context's end. */
+static void
+GiveAll(void *self)
+{
+	SharedMemory *memory = self;
+	int			i;
+
+	for (i = 0; i < memory->n; i++)
+	{
+		if (memory->segments[i] != NULL)
+			dsm_detach(memory->segments[i]);
+	}
+	memory->n = 0;
+}
 
 SharedMemory *
 SharedMemoryCreate(void)
@@ -27,13 +44,16 @@ SharedMemoryCreate(void)
 	SharedMemory *memory = palloc0(sizeof(SharedMemory));
 
 	memory->context = CurrentMemoryContext;
+	memory->at_end.func = GiveAll;
+	memory->at_end.arg = memory;
+	MemoryContextRegisterResetCallback(memory->context, &memory->at_end);
 	return memory;
 }
 
 /*
  * A full file system of shared memory, or what else keeps the server from
  * making a segment, is an error; and an error may be caught in a subtransaction
- * only.  The segment outlives it.  A cancel remains one.
+ * only.  A cancel remains one.
  */
 static dsm_segment *
 CreateSegment(Size bytes)
@@ -62,8 +82,6 @@ CreateSegment(Size bytes)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (segment != NULL)
-		dsm_unpin_mapping(segment);
 	return segment;
 }
 

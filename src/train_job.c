@@ -196,6 +196,7 @@ SaveModel(TrainJob *job, const mml_model *model, double seconds)
 	description.rows_left_out = job->n_left_out;
 	description.epochs = job->epochs;
 	description.n_epochs = job->n_epochs;
+	description.first_epoch = job->first_epoch;
 	if (job->promotion != NULL)
 		PromotionDecide(job->promotion, model, &description.decision);
 	version = ModelStoreSave(model, &description);
@@ -217,22 +218,6 @@ TellNotes(const mml_model *model)
 		if (phase->note[0] != '\0' && strcmp(phase->note, "not used") != 0)
 			ereport(NOTICE, (errmsg("phase %s: %s", mml_phase_name((mml_phase) phase->phase), phase->note)));
 	}
-}
-
-/* Reads, trains, stores. */
-static void
-RunJob(TrainJob *job, const char *query)
-{
-	double		start = job->host->seconds(job->host->self);
-
-	ReadRows(job, query);
-	job->model = TrainInParallel(&job->train_host, job->rows, job->options, NOTICE);
-	mml_rows_free(job->rows);
-	TellNotes(job->model);
-	job->version = SaveModel(job, job->model, job->host->seconds(job->host->self) - start);
-	ereport(DEBUG1,
-			(errmsg_internal("training took %zu kB of memory, moemlora.training_memory allows %d kB",
-							 (job->host->memory_peak + 1023) / 1024, GucTrainingMemoryKb)));
 }
 
 /* --------------------------------------------------------------------- the job */
@@ -288,18 +273,66 @@ TrainJobPrepare(TrainJob *job)
 	return RowSourceQuery(job->source);
 }
 
+void
+TrainJobBegin(TrainJob *job)
+{
+	job->started = job->host->seconds(job->host->self);
+	ProgressBegin(job->model_name);
+}
+
+void
+TrainJobEnd(void)
+{
+	ProgressEnd();
+}
+
+double
+TrainJobSeconds(const TrainJob *job)
+{
+	return job->seconds_before + job->host->seconds(job->host->self) - job->started;
+}
+
+void
+TrainJobRead(TrainJob *job, const char *query)
+{
+	ReadRows(job, query);
+}
+
+bool
+TrainJobTrain(TrainJob *job)
+{
+	job->model = TrainInParallel(&job->train_host, job->rows, job->options, NOTICE);
+	mml_rows_free(job->rows);
+	job->rows = NULL;
+	if (job->model == NULL)
+		return false;
+	TellNotes(job->model);
+	return true;
+}
+
+void
+TrainJobStore(TrainJob *job)
+{
+	job->version = SaveModel(job, job->model, TrainJobSeconds(job));
+	ereport(DEBUG1,
+			(errmsg_internal("training took %zu kB of memory, moemlora.training_memory allows %d kB",
+							 (job->host->memory_peak + 1023) / 1024, GucTrainingMemoryKb)));
+}
+
 /* The model has been taken for it: ModelStoreBegin(). */
 void
 TrainJobRun(TrainJob *job, const char *query)
 {
-	ProgressBegin(job->model_name);
+	TrainJobBegin(job);
 	PG_TRY();
 	{
-		RunJob(job, query);
+		TrainJobRead(job, query);
+		(void) TrainJobTrain(job);
+		TrainJobStore(job);
 	}
 	PG_FINALLY();
 	{
-		ProgressEnd();
+		TrainJobEnd();
 	}
 	PG_END_TRY();
 }
