@@ -212,15 +212,25 @@ SectionBytes(int64 model_id, int section, Snapshot snapshot)
 	return total;
 }
 
+/* A section that is needed, for the core to read. */
+static mml_reader
+OpenSection(SectionReader *section, int64 model_id, int number, Snapshot snapshot)
+{
+	mml_reader	reader = {.self = section, .total = SectionBytes(model_id, number, snapshot), .read = ReadSection};
+
+	BeginSection(section, model_id, number, snapshot);
+	if (reader.total == 0)
+		SectionDamaged(section, "is missing");
+	return reader;
+}
+
 mml_model *
 CheckpointLoadModel(mml_host *host, int64 model_id, Snapshot snapshot)
 {
 	SectionReader section;
-	mml_reader	reader = {.self = &section, .read = ReadSection};
+	mml_reader	reader = OpenSection(&section, model_id, MML_CHECKPOINT_MODEL, snapshot);
 	mml_model  *model = NULL;
 
-	reader.total = SectionBytes(model_id, MML_CHECKPOINT_MODEL, snapshot);
-	BeginSection(&section, model_id, MML_CHECKPOINT_MODEL, snapshot);
 	BridgeCheck(host, mml_model_load(host, &reader, &model));
 	EndSection(&section);
 	return model;
@@ -234,12 +244,11 @@ CheckpointRestore(mml_host *host, mml_run *run, int64 model_id, Snapshot snapsho
 	for (i = 0; i < MML_CHECKPOINT_PARTS; i++)
 	{
 		SectionReader section;
-		mml_reader	reader = {.self = &section, .read = ReadSection};
+		mml_reader	reader;
 
 		if (!mml_run_has_part(run, i))
 			continue;
-		reader.total = SectionBytes(model_id, i, snapshot);
-		BeginSection(&section, model_id, i, snapshot);
+		reader = OpenSection(&section, model_id, i, snapshot);
 		BridgeCheck(host, mml_run_restore(run, i, &reader));
 		EndSection(&section);
 	}
