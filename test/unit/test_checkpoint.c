@@ -345,7 +345,10 @@ main(void)
 	config.dropout = 0.3;
 	config.recipe = MML_RECIPE_AUTO;
 	usual = config;
-	check_same("all starts", &config, &data);
+	/* of some of them the first start is the best: what was kept of it comes back */
+	for (config.seed = 1; config.seed <= 4; config.seed++)
+		check_same("all starts", &config, &data);
+	config = usual;
 	config.experts_per_domain = 2;
 	config.finetune = 1;
 	config.gate = MML_GATE_INPUT;
