@@ -287,7 +287,20 @@ CREATE TABLE moemlora.checkpoint_epoch (
 	is_best boolean NOT NULL,
 	PRIMARY KEY (model_id, position)
 );
-COMMENT ON TABLE moemlora.checkpoint_epoch IS 'Epochs of a retraining so far; they become those of its version. Columns as in moemlora.epoch.';
+COMMENT ON TABLE moemlora.checkpoint_epoch IS 'Epochs of a retraining so far; they become those of its version.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.model_id IS 'Model.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.position IS 'Position, from 1, in the order of running.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.run IS 'Position of the phase in the run.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.phase IS 'Name of the phase.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.expert IS 'Expert trained, from 0; NULL outside phase experts.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.domain IS 'Domain of that expert.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.epoch IS 'Number in the phase, of one expert; 0 is the state before.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.rows IS 'Rows trained on.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.seconds IS 'Duration in seconds.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.train_logloss IS 'Logloss on the training rows; NULL in epoch 0.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.valid_logloss IS 'Logloss on the validation rows, of the better of the last state and the average of states; NULL when there are none.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.valid_auc IS 'AUC on the validation rows, of the same state; NULL when not defined.';
+COMMENT ON COLUMN moemlora.checkpoint_epoch.is_best IS 'Better than every epoch of the phase before it.';
 
 ------------------------------------------------------------------------------
 -- Dump, restore, and who may touch the tables.

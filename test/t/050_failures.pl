@@ -89,7 +89,7 @@ UNION ALL
 	OR v.n_domains <> (SELECT count(*) FROM moemlora.domain d WHERE d.version_id = v.id)
 	OR (SELECT count(*) FROM moemlora.phase p WHERE p.version_id = v.id) <> 4
 UNION ALL
-	SELECT 'in progress: ' || model FROM moemlora.progress
+	SELECT 'in progress: ' || model FROM moemlora.progress WHERE phase <> 'abandoned'
 };
 
 # One test.
