@@ -1,4 +1,4 @@
-# pg_dump and restore carry models over: scores bit by bit, owners, numbers.
+# pg_dump and restore carry models over, all of a database or the models alone: scores bit by bit, owners, numbers.
 
 use strict;
 use warnings;
@@ -64,17 +64,21 @@ is(sql($node, $owners, db => 'source'), 'of "the" house: landlord 1, of alice: a
 # By a superuser, plain and custom format.
 my $port_and_host = [ '-p', $node->port, '-h', $node->host ];
 
+# Options: as (a role), dump and restore (options of the programs), prepare (statements of the database's owner before).
 sub restored
 {
-	my ($database, $format, @as) = @_;
+	my ($database, $format, %options) = @_;
+	my @connection = (@$port_and_host, $options{as} ? ('-U', $options{as}) : ());
 
-	command_ok([ 'pg_dump', @$port_and_host, @as, "-F$format", '-f', "$folder/$database", 'source' ],
+	command_ok([ 'pg_dump', @connection, "-F$format", '-f', "$folder/$database", @{ $options{dump} // [] }, 'source' ],
 		"pg_dump of $database");
 	sql($node, "CREATE DATABASE $database OWNER landlord");
+	sql($node, $options{prepare}, db => $database, user => 'landlord') if $options{prepare};
+	my @target = (@{ $options{restore} // [] }, '-d', $database);
 	command_ok(
 		$format eq 'p'
-		? [ 'psql', @$port_and_host, @as, '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $database, '-f', "$folder/$database" ]
-		: [ 'pg_restore', @$port_and_host, @as, '--exit-on-error', '-d', $database, "$folder/$database" ],
+		? [ 'psql', @connection, '-Xq', '-v', 'ON_ERROR_STOP=1', @target, '-f', "$folder/$database" ]
+		: [ 'pg_restore', @connection, '--exit-on-error', @target, "$folder/$database" ],
 		"restore of $database");
 	return $database;
 }
@@ -95,15 +99,83 @@ foreach my $case ([ 'plain', 'p' ], [ 'custom', 'c' ])
 }
 
 # By the database's owner, who is no superuser: models of roles that he may not act for become his own.
-my $moved = restored('moved', 'c', '-U', 'landlord', '--no-owner', '--no-privileges', '--no-comments');
+my $moved_owners = 'of "the" house: landlord 1, of alice: landlord 2, of nobody: landlord 1';
 
-sql($node, 'GRANT USAGE ON SCHEMA ml TO PUBLIC; GRANT SELECT ON shown TO PUBLIC', db => $moved, user => 'landlord');
-is(sql($node, $scores, db => $moved, user => 'landlord'), $expected, 'moved: scores are the same bits');
-is(sql($node, $owners, db => $moved), 'of "the" house: landlord 1, of alice: landlord 2, of nobody: landlord 1',
-	'moved: no model has an owner that the restoring role may not act for');
+sub is_moved
+{
+	my ($database) = @_;
+
+	is(sql($node, $scores, db => $database, user => 'landlord'), $expected, "$database: scores are the same bits");
+	is(sql($node, $owners, db => $database), $moved_owners,
+		"$database: no model has an owner that the restoring role may not act for");
+	return;
+}
+
+is_moved(restored("moved_$_", $_, as => 'landlord')) foreach 'p', 'c';
+is_moved(restored('moved', 'c', as => 'landlord', dump => [ '--no-owner', '--no-privileges', '--no-comments' ]));
+sql($node, 'GRANT USAGE ON SCHEMA ml TO PUBLIC; GRANT SELECT ON shown TO PUBLIC', db => 'moved', user => 'landlord');
 refuses($node, train('of alice', '{}'), '42501', qr/permission denied for model "of alice"/,
 	'moved: alice has no right to it now',
-	db => $moved, user => 'alice');
+	db => 'moved', user => 'alice');
+
+# Data only, into a database that has the extension and the table.
+my $rooms = 'CREATE SCHEMA ml; CREATE EXTENSION moemlora SCHEMA ml';
+my $table = 'CREATE TABLE shown (id int, user_id int, item text, place text, clicked boolean)';
+
+foreach my $format ('p', 'c')
+{
+	my $database = restored("data_$format", $format, dump => ['--data-only'], prepare => "$rooms; $table");
+
+	is(sql($node, $scores, db => $database), $expected, "$database: scores are the same bits");
+	is(catalog($node, db => $database), $tables, "$database: all tables are the same");
+	is(sql($node, train('another', '{}'), db => $database), '3', "$database: numbers go on");
+}
+is_moved(restored('moved_data', 'c', as => 'landlord', dump => ['--data-only'], prepare => "$rooms; $table"));
+is_moved(
+	restored(
+		'moved_data_of_all', 'c',
+		as => 'landlord', restore => [ '--data-only', '--single-transaction' ], prepare => "$rooms; $table"));
+
+# The models alone: the extension, or its schema's tables, and nothing of ours.  A dump of the schema is empty.
+sub contents
+{
+	my (@dump) = @_;
+
+	command_ok([ 'pg_dump', @$port_and_host, '-Fc', '-f', "$folder/contents", @dump, 'source' ], "pg_dump @dump");
+	my ($list) = run_command([ 'pg_restore', '-l', "$folder/contents" ]);
+	my @entries = sort map { /^\d+; \d+ \d+ (.*?)(?: \S*)?$/ } split /\n/, $list;
+
+	return join ', ', @entries;
+}
+
+my $models = join ', ', (map { "SEQUENCE SET moemlora $_" } qw(model_id_seq version_id_seq)),
+  (map { "TABLE DATA moemlora $_" } qw(component domain epoch feature grant model phase version));
+
+is(contents('--schema=moemlora'), '', 'an extension is no part of its schema: such a dump has nothing');
+is(contents('--schema=moemlora', '--extension=moemlora'), "COMMENT - EXTENSION moemlora, EXTENSION - moemlora, $models",
+	'but with the extension it has the models and nothing else');
+is(contents('--data-only', '--table=moemlora.*'), $models, 'and so it has by the names of the tables');
+
+my $is_there = "SELECT to_regclass('public.shown') IS NOT NULL";
+
+foreach my $case ([ 'alone', '--schema=moemlora', '--extension=moemlora' ], [ 'alone_by_table', '--data-only', '--table=moemlora.*' ])
+{
+	my ($database, @dump) = @$case;
+
+	restored($database, 'c', dump => \@dump, prepare => $dump[0] eq '--data-only' ? $rooms : 'CREATE SCHEMA ml');
+	is(sql($node, $is_there, db => $database), 'f', "$database: models alone");
+	is(catalog($node, db => $database), $tables, "$database: all tables are the same");
+	command_ok([ 'pg_restore', @$port_and_host, '--exit-on-error', '-n', 'public', '-d', $database, "$folder/moved_c" ],
+		"$database: the rest");
+	is(sql($node, $scores, db => $database), $expected, "$database: scores are the same bits");
+}
+
+# Several processes at once do not keep to the order of tables that refer to each other: first all the others, then these.
+sql($node, 'CREATE DATABASE parallel OWNER landlord');
+command_ok([ 'pg_restore', @$port_and_host, '--exit-on-error', @$_, '-d', 'parallel', "$folder/moved_c" ], "pg_restore @$_")
+  foreach [ '--jobs=2', '--exclude-schema=moemlora' ], [ '--data-only', '--schema=moemlora' ];
+is(sql($node, $scores, db => 'parallel'), $expected, 'parallel: scores are the same bits');
+is(catalog($node, db => 'parallel'), $tables, 'parallel: all tables are the same');
 
 # A role that is missing where the dump is restored does not stop it.
 command_ok([ 'pg_dump', @$port_and_host, '-Fc', '-f', "$folder/without", 'source' ], 'pg_dump');
