@@ -46,59 +46,136 @@ sql($node, train('of another'), %db, user => 'landlord');
 sql($node, q{SELECT moemlora_grant('m', 'grantees')}, %db, user => 'owner');
 sql($node, q{CREATE TABLE exported AS SELECT moemlora_export('m') AS model; GRANT SELECT ON exported TO PUBLIC}, %db);
 
-# What a role may do: [query, what it answers, name]; each leaves things as they were.
+# What a role may do: [function, query, what it answers, name]; each leaves things as they were.
 my @uses = (
-	[ q{SELECT moemlora_predict('m', 'place 1', s) > 0 FROM shown s LIMIT 1}, 't', 'predict, record' ],
-	[ q{SELECT moemlora_predict('m', 'place 1', '{}'::jsonb) > 0}, 't', 'predict, jsonb' ],
-	[ q{SELECT moemlora_predict('m', 'place 1', '{}') > 0}, 't', 'predict, text' ],
-	[ q{SELECT count(moemlora_score) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown s) AS x}, '500', 'score' ],
-	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')}, '6', 'evaluate' ],
-	[ q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)}, '6', 'evaluate a version' ],
-	[ q{SELECT moemlora_inspect('m') ? 'backbone'}, 't', 'inspect' ],
-	[ q{SELECT length(moemlora_export('m', 1)) > 1000}, 't', 'export' ],
-	[ q{SELECT count(*) FROM moemlora_compare(ARRAY['m', 'm@1'], 'shown', 'clicked', 'place')}, '12', 'compare' ],
-	[ q{SELECT count(*) FROM moemlora_gates('m')}, '9', 'gates' ],
-	[ q{SELECT count(*) > 4 FROM (SELECT s FROM shown s LIMIT 1) AS x, moemlora_explain('m', 'place 1', s)}, 't', 'explain' ],
-	[ q{SELECT cardinality(moemlora_tensor('m', 'bias'))}, '1', 'tensor' ],
-	[ q{SELECT moemlora_embedding('m', 'domain', 'place 1') IS NOT NULL}, 't', 'embedding' ]);
-my @changes = map { [ "BEGIN; $_->[0]; ROLLBACK", $_->[1], $_->[2] ] } (
-	[ train('m'), 't', 'train' ],
-	[ q{SELECT moemlora_import('m', (SELECT model FROM exported))}, '3', 'import' ],
-	[ q{SELECT moemlora_promote('m', 1)}, '', 'promote' ],
-	[ q{SELECT moemlora_promote('m', 2)}, '', 'promote what is current' ],
-	[ q{SELECT moemlora_rollback('m')}, '1', 'roll back' ],
-	[ q{SELECT moemlora_drop_version('m', 1)}, '', 'drop a version' ],
-	[ q{SELECT moemlora_prune('m', 0)}, '1', 'prune' ],
-	[ q{SELECT moemlora_rename('m', 'renamed')}, '', 'rename' ],
-	[ q{SELECT moemlora_grant('m', 'stranger')}, '', 'grant' ],
-	[ q{SELECT moemlora_grant('m', current_user)}, '', 'grant to oneself' ],
-	[ q{SELECT moemlora_revoke('m', 'grantees')}, '', 'revoke' ],
-	[ q{SELECT moemlora_owner_to('m', current_user)}, '', 'become the owner' ],
-	[ q{SELECT moemlora_drop('m')}, '', 'drop' ]);
+	[ 'predict(text,text,record)', q{SELECT moemlora_predict('m', 'place 1', s) > 0 FROM shown s LIMIT 1}, 't', 'predict, record' ],
+	[ 'predict(text,text,jsonb)', q{SELECT moemlora_predict('m', 'place 1', '{}'::jsonb) > 0}, 't', 'predict, jsonb' ],
+	[ 'predict(text,text,text)', q{SELECT moemlora_predict('m', 'place 1', '{}') > 0}, 't', 'predict, text' ],
+	[
+		'score(text,text,record)',
+		q{SELECT count(moemlora_score) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown s) AS x},
+		'500', 'score'
+	],
+	[
+		'evaluate(text,text,text,text,integer)',
+		q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')},
+		'6', 'evaluate'
+	],
+	[
+		'evaluate(text,text,text,text,integer)',
+		q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place', 1)},
+		'6', 'evaluate a version'
+	],
+	[ 'inspect(text,integer)', q{SELECT moemlora_inspect('m') ? 'backbone'}, 't', 'inspect' ],
+	[ 'export(text,integer)', q{SELECT length(moemlora_export('m', 1)) > 1000}, 't', 'export' ],
+	[
+		'compare(text[],text,text,text)',
+		q{SELECT count(*) FROM moemlora_compare(ARRAY['m', 'm@1'], 'shown', 'clicked', 'place')},
+		'12', 'compare'
+	],
+	[ 'gates(text,integer)', q{SELECT count(*) FROM moemlora_gates('m')}, '9', 'gates' ],
+	[
+		'explain(text,text,record)',
+		q{SELECT count(*) > 4 FROM (SELECT s FROM shown s LIMIT 1) AS x, moemlora_explain('m', 'place 1', s)},
+		't', 'explain'
+	],
+	[ 'tensor(text,text)', q{SELECT cardinality(moemlora_tensor('m', 'bias'))}, '1', 'tensor' ],
+	[ 'embedding(text,text,text)', q{SELECT moemlora_embedding('m', 'domain', 'place 1') IS NOT NULL}, 't', 'embedding' ],
+	[
+		'embedding(text,text,anyelement)',
+		q{SELECT moemlora_embedding('m', 'user_id', 7) IS NOT NULL},
+		't', 'embedding of a number'
+	]);
+my @changes = map { [ $_->[0], "BEGIN; $_->[1]; ROLLBACK", $_->[2], $_->[3] ] } (
+	[ 'train(text,text,text,text,text[],jsonb)', train('m'), 't', 'train' ],
+	[ 'retrain(text,jsonb)', q{CALL moemlora_retrain('m')}, '', 'retrain' ],
+	[ 'import(text,bytea)', q{SELECT moemlora_import('m', (SELECT model FROM exported))}, '3', 'import' ],
+	[ 'promote(text,integer)', q{SELECT moemlora_promote('m', 1)}, '', 'promote' ],
+	[ 'promote(text,integer)', q{SELECT moemlora_promote('m', 2)}, '', 'promote what is current' ],
+	[ 'rollback(text)', q{SELECT moemlora_rollback('m')}, '1', 'roll back' ],
+	[ 'drop_version(text,integer)', q{SELECT moemlora_drop_version('m', 1)}, '', 'drop a version' ],
+	[ 'prune(text,integer)', q{SELECT moemlora_prune('m', 0)}, '1', 'prune' ],
+	[ 'rename(text,text)', q{SELECT moemlora_rename('m', 'renamed')}, '', 'rename' ],
+	[ 'grant(text,name)', q{SELECT moemlora_grant('m', 'stranger')}, '', 'grant' ],
+	[ 'grant(text,name)', q{SELECT moemlora_grant('m', current_user)}, '', 'grant to oneself' ],
+	[ 'revoke(text,name)', q{SELECT moemlora_revoke('m', 'grantees')}, '', 'revoke' ],
+	[ 'owner_to(text,name)', q{SELECT moemlora_owner_to('m', current_user)}, '', 'become the owner' ],
+	[ 'drop(text)', q{SELECT moemlora_drop('m')}, '', 'drop' ]);
+
+# What needs no right to a model: whoever reads a value has it.
+my @values = (
+	[ 'inspect(bytea)', q{SELECT moemlora_inspect(model) ? 'backbone' FROM exported}, 't' ],
+	[ 'predict(bytea,text,record)', q{SELECT moemlora_predict(model, 'place 1', ROW(1, 7)) > 0 FROM exported}, 't' ],
+	[ 'predict(bytea,text,jsonb)', q{SELECT moemlora_predict(model, 'place 1', '{}'::jsonb) > 0 FROM exported}, 't' ],
+	[ 'predict(bytea,text,text)', q{SELECT moemlora_predict(model, 'place 1', '{}') > 0 FROM exported}, 't' ],
+	[
+		'score(bytea,text,record)',
+		q{SELECT count(s) FROM (SELECT moemlora_score((SELECT model FROM exported), place, s) OVER () AS s FROM shown s) AS x},
+		'500'
+	],
+	(
+		map {
+			my ($arguments, $label) = @$_;
+
+			map { [ "$_($arguments)", "SELECT moemlora_$_(0.25::float8, $label)", $_ eq 'auc' ? '' : '0.2876820724517809' ] }
+			  qw(auc logloss)
+		} ([ 'double precision,boolean', 'false' ], [ 'double precision,integer', '0' ],
+			[ 'double precision,double precision', '0::float8' ])),
+	(
+		map {
+			my ($arguments, $label, $options) = @$_;
+
+			[ "fit($arguments)", "SELECT length(moemlora_fit($label, place, ROW(user_id)$options)) > 1000 FROM shown", 't' ]
+		} ([ 'boolean,text,record', 'clicked', '' ], [ 'double precision,text,record', 'clicked::int::float8', '' ],
+			[ 'boolean,text,record,jsonb', 'clicked', q{, '{"epochs": 1}'} ],
+			[ 'double precision,text,record,jsonb', 'clicked::int::float8', q{, '{"epochs": 1}'} ])));
+
 my $views = join ' UNION ALL ', map { "SELECT count(*) > 0 FROM moemlora.$_->[0] WHERE $_->[1] = 'm'" }
   ([ 'models', 'name' ], map { [ $_, 'model' ] } qw(versions grants phases epochs domains));
+
+# One test: what a query of a session answers, or that it fails so.
+sub answers
+{
+	my ($session, $query, $answer, $name) = @_;
+	my $out = $session->ask($query);
+	my ($error) = $session->errors =~ /^.*?ERROR:  (.*)/s;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ref $answer ? like($error // "no error: $out", $answer, $name) : is($error // $out, $answer, $name);
+}
 
 sub check_rights
 {
 	my ($role, $may_use, $may_change, $when) = @_;
+	my $session = Moemlora::Session->new($node, %db, user => $role);
+	my $denied = qr/^42501: permission denied for model "m"/;
+	my ($id, $owner, $is_there) = split /\|/, sql($node, q{SELECT id, owner, EXISTS (SELECT FROM pg_roles WHERE rolname = owner)
+		FROM moemlora.model WHERE name = 'm'}, %db);
 
 	foreach my $case ((map { [ $may_use, @$_ ] } @uses), (map { [ $may_change, @$_ ] } @changes))
 	{
-		my ($may, $query, $answer, $name) = @$case;
+		my ($may, $function, $query, $answer, $name) = @$case;
 
-		if ($may)
-		{
-			is(sql($node, $query, %db, user => $role), $answer, "$when$role may $name");
-		}
-		else
-		{
-			refuses($node, $query, '42501', qr/permission denied for model "m"/, "$when$role may not $name", %db, user => $role);
-		}
+		# There is nobody with whose rights to read the source.
+		$answer = qr/^42704: the owner of model "m" does not exist/ if $name eq 'retrain' && $is_there eq 'f';
+		answers($session, $query, $may ? $answer : $denied, "$when$role " . ($may ? 'may' : 'may not') . " $name");
 	}
-	is(sql($node, $views, %db, user => $role), join("\n", ($may_use ? 't' : 'f') x 6),
+	answers($session, "SELECT moemlora_may_use($id, '$owner')", $may_use ? 't' : 'f', "$when$role hears so from may_use");
+	answers($session, $views, join("\n", ($may_use ? 't' : 'f') x 6),
 		"$when$role sees it in " . ($may_use ? 'all' : 'none') . ' of the views');
+	$session->close;
 	return;
 }
+
+# No function without its line above.
+sub in_matrix
+{
+	my %seen = map { $_->[0] => 1 } @uses, @changes, @values, ['may_use(bigint,name)'];
+
+	return join "\n", sort keys %seen;
+}
+
+is(in_matrix(), join("\n", functions($node, %db)), 'every function of the extension is tried by every kind of role');
 
 check_rights('owner', 1, 1, '');
 check_rights('member', 1, 1, '');
@@ -109,6 +186,26 @@ check_rights('quiet', 0, 0, '');
 check_rights('quiet_grantee', 0, 0, '');
 check_rights('stranger', 0, 0, '');
 check_rights('landlord', 0, 0, '');
+
+foreach my $role (qw(owner member boss grantee quiet stranger landlord))
+{
+	my $session = Moemlora::Session->new($node, %db, user => $role);
+
+	answers($session, $_->[1], $_->[2], "$role: $_->[0]") foreach @values;
+	$session->close;
+}
+
+# What only the server calls is there for nobody.
+my $caller = Moemlora::Session->new($node, %db, user => 'stranger');
+
+foreach my $part (functions($node, %db, parts => 1))
+{
+	my ($name, @arguments) = $part =~ /[^(),]+/g;
+	my $call = "SELECT moemlora_$name(" . join(', ', map { $_ eq 'internal' ? 'NULL' : "NULL::$_" } @arguments) . ')';
+
+	answers($caller, $call, qr/^(?:42883: .*does not exist|39P01: )/, "stranger may not $part");
+}
+$caller->close;
 
 # A grant to everybody.
 sql($node, q{SELECT moemlora_grant('m', 'public')}, %db, user => 'member');
@@ -270,5 +367,36 @@ sql($node, q{SELECT moemlora_owner_to('m', 'stranger')}, %db, user => 'boss');
 check_rights('stranger', 1, 1, 'given by a superuser: ');
 check_rights('landlord', 0, 0, 'given by a superuser: ');
 check_rights('grantee', 1, 0, 'given by a superuser: ');
+
+# A role goes while it trains.  What it was before is gone in the end: a model of its own takes no version any more, and
+# a new one is not left to whoever gets that name.
+my $gate = Moemlora::Session->new($node, %db);
+
+sql($node, 'CREATE ROLE leaving LOGIN', %db);
+sql($node, train('left'), %db, user => 'leaving');
+foreach my $case ([ 'left', qr/^42501: permission denied for model "left"\nDETAIL:  Its owner "leaving" no longer exists/, 'leaving|1' ],
+	[ 'late', 't', sql($node, q{SELECT relowner::regrole FROM pg_class WHERE oid = 'moemlora.model'::regclass}, %db) . '|1' ])
+{
+	my ($model, $answer, $kept) = @$case;
+	my $waiting = '(SELECT s.* FROM shown AS s, (SELECT pg_advisory_xact_lock_shared(1)) AS l)';
+
+	sql($node, 'CREATE ROLE leaving LOGIN', %db) if $model eq 'late';
+	my $leaving = Moemlora::Session->new($node, %db, user => 'leaving');
+
+	$gate->ask('SELECT pg_advisory_lock(1)');
+	$leaving->send(train($model) =~ s/'shown'/'$waiting'/r);
+	ok($gate->ask_until_true(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted}),
+		"a role trains model $model");
+	$gate->ask('DROP ROLE leaving; SELECT pg_advisory_unlock(1)');
+	my $out = $leaving->wait;
+	my ($error) = $leaving->errors =~ /ERROR:  (.*)/s;
+
+	ref $answer ? like($error, $answer, "gone: $model") : is($error // $out, $answer, "gone: $model");
+	$leaving->close;
+	is(sql($node, "SELECT owner, current_version FROM moemlora.models WHERE name = '$model'", %db), $kept, "$model is sound");
+	is(sql($node, "SELECT moemlora_owner_to('$model', 'stranger')", %db, user => 'boss'), '', "$model can be given away");
+	is(sql($node, train($model), %db, user => 'stranger'), 't', "and $model is trained on");
+}
+$gate->close;
 
 finish($node);

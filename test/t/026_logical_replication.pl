@@ -36,8 +36,8 @@ my $wait = 'SELECT count(*) = 8 AND bool_and(srsubstate IN ($$r$$, $$s$$)) FROM 
 sql($publisher, train('m', 1), user => 'alice');
 sql($publisher, train('gone', 1), user => 'alice');
 sql($publisher, "CREATE PUBLICATION models FOR TABLE $tables");
-sql($subscriber, q{CREATE SUBSCRIPTION models CONNECTION '} . $publisher->connstr('postgres')
-	  . q{' PUBLICATION models WITH (binary = true)});
+sql($subscriber, q{CREATE SUBSCRIPTION models CONNECTION '} . $publisher->connstr
+	  . q{ dbname=postgres' PUBLICATION models WITH (binary = true)});
 ok($subscriber->poll_query_until('postgres', $wait), 'the tables have come over');
 
 sub caught_up
@@ -87,10 +87,9 @@ foreach my $change ([ 'a training', train('m', 2) ], [ 'a promotion', q{SELECT m
 	is($now, sql($publisher, $scores), "$name: those of the publisher");
 	$seen = $now;
 }
-$reader->send(q{DO $$ BEGIN FOR i IN 1 .. 3000 LOOP
+$reader->send(q{DO $$ BEGIN WHILE (SELECT current_version < 6 FROM moemlora.models WHERE name = 'm') LOOP
 	PERFORM moemlora_predict('m', 'place 1', '{"user_id": 7}'); COMMIT; END LOOP; END $$});
 sql($publisher, train('m', $_), user => 'alice') foreach 4 .. 6;
-caught_up();
 $reader->wait;
 is($reader->errors, '', 'while versions arrive, every statement finds one');
 sql($publisher, $_) foreach q{SELECT moemlora_prune('m', 1)}, q{SELECT moemlora_drop('gone')},

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server finish sql refuses make_rows plant_clicks catalog stored_bytes);
+our @EXPORT = qw(new_server finish sql refuses make_rows plant_clicks catalog stored_bytes functions);
 
 # A running server whose database postgres has the extension.
 # Options: settings (lines of postgresql.conf), initdb (options), streaming, no_extension.
@@ -180,6 +180,25 @@ sub stored_bytes
 		JOIN moemlora.version v ON v.model_id = m.id AND v.number = m.current_version
 		JOIN moemlora.component c ON c.version_id = v.id
 		WHERE m.name = '$model'
+	}, %options);
+}
+
+# The functions of the extension that a query can call, without moemlora_: predict(text,text,record) and so on.
+# With parts => 1 those that only the server can call.
+sub functions
+{
+	my ($node, %options) = @_;
+	my $only_server = q{p.prorettype = 'trigger'::regtype OR 'internal'::regtype = ANY (p.proargtypes)};
+	my $not = $options{parts} ? '' : 'NOT';
+
+	return map { s/^moemlora_//r } split /\n/, sql(
+		$node, qq{
+		SELECT p.oid::regprocedure
+		FROM pg_proc p
+		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'moemlora'
+		WHERE $not ($only_server)
+		ORDER BY p.oid::regprocedure::text COLLATE "C"
 	}, %options);
 }
 
