@@ -37,21 +37,78 @@ my $gate = Moemlora::Session->new($standby);
 my $first = $reader->ask($scores);
 
 is($first, sql($primary, $scores), 'the standby scores as the primary, bit by bit');
-is(sql($standby, q{SELECT count(*), bool_and(abs(score - p) < 1e-6)
-	FROM (SELECT moemlora_score('m', place, s) OVER () AS score, moemlora_predict('m', place, s) AS p FROM shown s) AS x}),
-	'2000|t', 'in blocks too');
-is(sql($standby, q{SELECT rows FROM moemlora_evaluate('m', 'shown', 'clicked', 'place') WHERE scope = 'all'}),
-	'2000', 'and evaluates');
 is(sql($standby, 'SELECT string_agg(name, \' \') FROM moemlora.models'), 'm', 'the views work');
 is(sql($standby, 'SELECT count(*) FROM moemlora.progress'), '0', 'so does that of the progress');
-refuses($standby, train(2), '25006', qr/cannot execute moemlora_train/, 'it does not train');
-foreach my $call (
-	q{drop('m')}, q{promote('m', 1)}, q{rollback('m')}, q{drop_version('m', 1)}, q{prune('m', 1)},
-	q{rename('m', 'n')}, q{grant('m', 'public')}, q{revoke('m', 'public')}, q{owner_to('m', current_user)})
-{
-	my ($function) = $call =~ /^(\w+)/;
 
-	refuses($standby, "SELECT moemlora_$call", '25006', qr/cannot execute moemlora_$function\(\)/, "nor: $call");
+# Every function of the extension: those that only read answer as on the primary, the others are refused there.
+my $value = q{(SELECT moemlora_export('m'))};
+my $some = '(SELECT * FROM shown ORDER BY id LIMIT 200) AS s';
+my $fit = q{, '{"epochs": 1, "hidden": [4], "workers": 1}'};
+my %reads = (
+	'predict(text,text,record)' => "SELECT sum(moemlora_predict('m', place, s)) FROM $some",
+	'predict(text,text,jsonb)' => "SELECT sum(moemlora_predict('m', place, to_jsonb(s))) FROM $some",
+	'predict(text,text,text)' => q{SELECT moemlora_predict('m', 'place 1', '{"user_id": 7}')},
+	'predict(bytea,text,record)' => "SELECT sum(moemlora_predict($value, place, s)) FROM $some",
+	'predict(bytea,text,jsonb)' => "SELECT sum(moemlora_predict($value, place, to_jsonb(s))) FROM $some",
+	'predict(bytea,text,text)' => qq{SELECT moemlora_predict($value, 'place 1', '{"user_id": 7}')},
+	'score(text,text,record)' => "SELECT sum(x) FROM (SELECT moemlora_score('m', place, s) OVER () FROM shown AS s) AS s (x)",
+	'score(bytea,text,record)' => "SELECT sum(x) FROM (SELECT moemlora_score($value, place, s) OVER () FROM shown AS s) AS s (x)",
+	'evaluate(text,text,text,text,integer)' => q{SELECT * FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')},
+	'compare(text[],text,text,text)' =>
+	  q{SELECT * FROM moemlora_compare(ARRAY['m', 'm@1'], 'shown', 'clicked', 'place')},
+	'inspect(text,integer)' => q{SELECT moemlora_inspect('m')},
+	'inspect(bytea)' => "SELECT moemlora_inspect($value)",
+	'export(text,integer)' => "SELECT md5($value)",
+	'tensor(text,text)' => q{SELECT moemlora_tensor('m', 'tower.0.weight')},
+	'embedding(text,text,text)' => q{SELECT moemlora_embedding('m', 'domain', 'place 1')},
+	'embedding(text,text,anyelement)' => q{SELECT moemlora_embedding('m', 'user_id', 7)},
+	'gates(text,integer)' => q{SELECT * FROM moemlora_gates('m')},
+	'explain(text,text,record)' => "SELECT e.* FROM $some, moemlora_explain('m', place, s) AS e",
+	'may_use(bigint,name)' => 'SELECT moemlora_may_use(1, current_user)',
+	(
+		map {
+			("$_(double precision,boolean)" => "SELECT moemlora_$_((id % 7 + 1) / 9.0, clicked) FROM shown",
+				"$_(double precision,integer)" => "SELECT moemlora_$_((id % 7 + 1) / 9.0, clicked::int) FROM shown",
+				"$_(double precision,double precision)" =>
+				  "SELECT moemlora_$_((id % 7 + 1) / 9.0, clicked::int::float8) FROM shown")
+		} qw(auc logloss)),
+	(
+		map {
+			my ($type, $label) = @$_;
+
+			("fit($type,text,record)" =>
+				  "SELECT md5(moemlora_fit($label, place, ROW(user_id))) FROM (SELECT * FROM shown LIMIT 300) AS s",
+				"fit($type,text,record,jsonb)" => "SELECT md5(moemlora_fit($label, place, ROW(user_id)$fit)) FROM shown")
+		} ([ 'boolean', 'clicked' ], [ 'double precision', 'clicked::int::float8' ])));
+my %writes = (
+	'train(text,text,text,text,text[],jsonb)' => train(2),
+	'retrain(text,jsonb)' => q{CALL moemlora_retrain('m')},
+	'import(text,bytea)' => "SELECT moemlora_import('m', $value)",
+	'drop(text)' => q{SELECT moemlora_drop('m')},
+	'promote(text,integer)' => q{SELECT moemlora_promote('m', 1)},
+	'rollback(text)' => q{SELECT moemlora_rollback('m')},
+	'drop_version(text,integer)' => q{SELECT moemlora_drop_version('m', 1)},
+	'prune(text,integer)' => q{SELECT moemlora_prune('m', 1)},
+	'rename(text,text)' => q{SELECT moemlora_rename('m', 'n')},
+	'grant(text,name)' => q{SELECT moemlora_grant('m', 'public')},
+	'revoke(text,name)' => q{SELECT moemlora_revoke('m', 'public')},
+	'owner_to(text,name)' => q{SELECT moemlora_owner_to('m', current_user)});
+
+is(join("\n", sort keys %reads, keys %writes), join("\n", functions($primary)), 'every function of the extension is tried');
+foreach my $function (sort keys %reads)
+{
+	my $answer = sql($standby, $reads{$function});
+
+	isnt($answer, '', "$function answers");
+	is($answer, sql($primary, $reads{$function}), "$function answers as on the primary");
+}
+like(sql($primary, join '; ', 'BEGIN', (map { $reads{$_} } sort keys %reads), 'SELECT pg_current_xact_id_if_assigned() IS NULL', 'END'),
+	qr/^t\z/m, 'none of them writes where it could');
+foreach my $function (sort keys %writes)
+{
+	my ($name) = $function =~ /^(\w+)/;
+
+	refuses($standby, $writes{$function}, '25006', qr/cannot execute moemlora_$name\(\)/, "$function is refused");
 }
 
 # A loop of statements in one transaction follows the primary; its calls are kept from one statement to the next.
@@ -97,6 +154,8 @@ is($reader->ask($scores), sql($primary, $scores), 'that comes after the transact
 sql($primary, q{SELECT moemlora_promote('m', 1); SELECT moemlora_prune('m', 0); SELECT moemlora_grant('m', 'public')});
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 is($reader->ask($scores), $first, 'the standby follows a promotion');
+is(join("\n", map { sql($standby, $reads{$_}) } sort keys %reads), join("\n", map { sql($primary, $reads{$_}) } sort keys %reads),
+	'with every function');
 is($reader->ask('SELECT version FROM moemlora.versions'), '1', 'and a pruning');
 is($reader->ask('SELECT model, grantee FROM moemlora.grants'), 'm|public', 'and a grant');
 
