@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs Debian packages, as root; NN in a name stands for the newest version
-# of PostgreSQL that we support and that the system offers.
-# usage: install_packages.sh PACKAGE...
+# of PostgreSQL that we support and that the system offers.  A name that ends in
+# "?" is left out where the system does not offer it.
+# usage: install_packages.sh PACKAGE[?]...
 #
 # A PostgreSQL server package makes and starts a cluster "main" when it is first
 # installed.  Nobody asked us for a server, so a setting of our own forbids that
 # for as long as this script runs; clusters that exist are not touched.
-set -eu
+set -euf
 
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 supported='18 17 16 15 14'
@@ -22,6 +23,15 @@ newest_version() {
 	done
 	echo "install_packages: no supported version of PostgreSQL ($supported) in the package lists" >&2
 	return 1
+}
+
+offered() {
+	for package in "$@"; do
+		case $package in
+			*\?) [ -z "$(apt-cache show "${package%\?}" 2>/dev/null)" ] || echo "${package%\?}" ;;
+			*) echo "$package" ;;
+		esac
+	done
 }
 
 forbid_cluster() {
@@ -40,6 +50,8 @@ packages=$*
 case $packages in
 	*-NN*) packages=$(newest=$(newest_version) && echo "$packages" | sed "s/-NN/-$newest/g") ;;
 esac
+# shellcheck disable=SC2086 # a list of words
+packages=$(offered $packages)
 
 trap restore_settings EXIT
 trap 'exit 1' HUP INT TERM

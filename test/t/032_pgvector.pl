@@ -1,6 +1,6 @@
-# Vectors of pgvector as features, through their casts to real[].  Nothing here
-# depends on it: where the server has no extension "vector", there is no test,
-# and types that its version lacks are left out.
+# Vectors of pgvector as features, through their casts to real[], and embeddings as
+# vectors.  Nothing of ours depends on it: where the server has no extension
+# "vector", there is no test, and types that its version lacks are left out.
 
 use strict;
 use warnings;
@@ -50,7 +50,12 @@ foreach my $type ('vector', 'halfvec')
 	{
 		skip "this version has no $type", 1 if sql($node, "SELECT to_regtype('$type') IS NULL") eq 't';
 
-		sql($node, train($type, "$type(3)"));
+		sql(
+			$node, qq{
+			CREATE TABLE shown_$type (item_id int, picture $type(3), place text, clicked boolean);
+			INSERT INTO shown_$type SELECT item_id, picture, place, clicked FROM shown;
+		});
+		sql($node, train($type, '', "shown_$type"));
 		is(stored_bytes($node, $type), $bytes, "$type: trains as real[] does");
 		is( sql(
 				$node, qq{
@@ -78,6 +83,28 @@ foreach my $type ('vector', 'halfvec')
 				WHERE scope = 'all'}),
 			'400', "$type: evaluate takes it");
 
+		# What a model learned fills a column, which finds neighbours.
+		sql(
+			$node, qq{
+			CREATE TABLE items_$type (item_id int, embedding $type(4));
+			INSERT INTO items_$type (item_id) SELECT DISTINCT item_id FROM shown;
+			UPDATE items_$type SET embedding = moemlora_embedding('$type', 'item_id', item_id)::$type;
+			CREATE INDEX ON items_$type USING ivfflat (embedding ${type}_l2_ops) WITH (lists = 1);
+			ANALYZE items_$type;
+		});
+		is( sql(
+				$node, qq{
+				SELECT count(*), count(DISTINCT embedding),
+					bool_and(embedding = moemlora_embedding('$type', 'item_id', item_id)::$type)
+				FROM items_$type}),
+			'7|7|t', "$type: a column of embeddings");
+		is( sql(
+				$node, qq{
+				SET enable_seqscan = off;
+				SELECT item_id FROM items_$type
+				ORDER BY embedding <-> (SELECT embedding FROM items_$type WHERE item_id = 3) LIMIT 1}),
+			'3', "$type: in which an index finds the nearest");
+
 		my $mixed = "(SELECT item_id, CASE WHEN id = 123 THEN '[1,2]' ELSE picture::$type END AS picture, place, clicked"
 		  . ' FROM shown ORDER BY id)';
 		my $lengths = qr/vector feature "picture" has length 2 instead of 3/;
@@ -100,7 +127,7 @@ foreach my $type ('vector', 'halfvec')
 }
 
 # A model does not hold on to the type.
-sql($node, 'DROP EXTENSION vector');
+sql($node, 'DROP EXTENSION vector CASCADE');
 is(sql($node, sprintf $score, 'vector', "real[]"), $scores, 'without the extension the model scores on');
 
 finish($node);
