@@ -4,6 +4,7 @@
  *
  * What we use and what changed, with the first version of the new:
  *
+ *	14  MaxArraySize came with a minor release, after 14.2         below
  *	15  MarkGUCPrefixReserved() was EmitWarningsOnPlaceholders()   below
  *	15  nodes of names are String, not Value                       only makeString(), strVal() and list_member()
  *	15  nobody but the owner creates in schema public              tests grant it or use schemas of their own
@@ -27,6 +28,7 @@
 
 #include "catalog/pg_proc.h"	/* for ProcedureRelationId */
 #include "utils/acl.h"			/* for AclResult */
+#include "utils/array.h"		/* for MaxArraySize */
 #include "utils/backend_status.h"	/* for MyBEEntry */
 #include "utils/guc.h"			/* for MarkGUCPrefixReserved */
 
@@ -36,6 +38,10 @@
 
 #if PG_VERSION_NUM < 140000
 #error "moemlora needs PostgreSQL 14 or later"
+#endif
+
+#ifndef MaxArraySize
+#define MaxArraySize ((Size) (MaxAllocSize / sizeof(Datum)))
 #endif
 
 #if PG_VERSION_NUM < 150000

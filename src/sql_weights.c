@@ -9,6 +9,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "model_use.h"
 
 PG_FUNCTION_INFO_V1(moemlora_tensor);
