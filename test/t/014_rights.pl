@@ -203,7 +203,7 @@ foreach my $part (functions($node, %db, parts => 1))
 	my ($name, @arguments) = $part =~ /[^(),]+/g;
 	my $call = "SELECT moemlora_$name(" . join(', ', map { $_ eq 'internal' ? 'NULL' : "NULL::$_" } @arguments) . ')';
 
-	answers($caller, $call, qr/^(?:42883: .*does not exist|39P01: )/, "stranger may not $part");
+	answers($caller, $call, qr/^(?:42883: .*does not exist|0A000: cannot accept a value of type internal|39P01: )/, "stranger may not $part");
 }
 $caller->close;
 

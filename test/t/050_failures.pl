@@ -1,6 +1,7 @@
 # Whatever fails, and whenever: a full disk while a model is stored, no memory,
 # a timeout, a process that is killed.  The catalog is consistent afterwards, no
-# model is half there, the next training works, and no file is left.
+# model is half there, the next training works and so does the next retraining,
+# and no file is left.
 #
 # Moments are drawn from MOEMLORA_SEED, MOEMLORA_ROUNDS times: make soak.
 
@@ -57,6 +58,8 @@ my %work = (
 	'training of a model' => train('new', 0),
 	'training of a version' => train('changing', 0),
 	'training in parallel' => train('changing', 2),
+	'moemlora_retrain' => q{CALL moemlora_retrain('changing', '{"workers": 0}')},
+	'moemlora_retrain in parallel' => q{CALL moemlora_retrain('changing', '{"workers": 2}')},
 	'moemlora_predict' => q{SELECT count(moemlora_predict('kept', place, s)) FROM shown s, generate_series(1, 4)},
 	'moemlora_score' => q{SELECT count(s) FROM (SELECT moemlora_score('kept', place, s) OVER () AS s FROM shown s) AS s},
 	'moemlora_evaluate' => q{SELECT count(*) FROM moemlora_evaluate('kept', 'shown', 'clicked', 'place')},
@@ -83,7 +86,8 @@ UNION ALL
 	SELECT 'not as its row says: ' || m.name || ', version ' || v.number
 	FROM moemlora.model m JOIN moemlora.version v ON v.model_id = m.id
 	WHERE v.number > m.last_version
-	OR v.bytes IS DISTINCT FROM (SELECT sum(octet_length(data)) FROM moemlora.component c WHERE c.version_id = v.id)
+	OR v.bytes IS DISTINCT FROM (SELECT sum(octet_length(data)) FROM moemlora.component c
+		WHERE c.version_id = v.id AND c.kind = 'model')
 	OR v.bytes <> octet_length(moemlora_export(m.name, v.number))
 	OR v.n_features <> (SELECT count(*) FROM moemlora.feature f WHERE f.version_id = v.id)
 	OR v.n_domains <> (SELECT count(*) FROM moemlora.domain d WHERE d.version_id = v.id)
@@ -91,6 +95,20 @@ UNION ALL
 UNION ALL
 	SELECT 'in progress: ' || model FROM moemlora.progress WHERE phase <> 'abandoned'
 };
+
+# Whether retraining makes a version, and one that scores if it is the current one.
+sub next_version
+{
+	my ($model) = @_;
+
+	return sql(
+		$node, qq{
+		SELECT max(version) AS before FROM moemlora.versions WHERE model = '$model' \\gset
+		CALL moemlora_retrain('$model');
+		SELECT max(version) > :before AND moemlora_predict('$model', 'place 1', '{"user_id": 7}') IS NOT NULL
+		FROM moemlora.versions WHERE model = '$model'
+	});
+}
 
 # One test.
 sub is_sound
@@ -101,6 +119,7 @@ sub is_sound
 	push @wrong, sql($node, $damage);
 	push @wrong, 'other scores' if sql($node, $score) ne $expected;
 	push @wrong, 'no next training' if sql($node, train('next', 0)) ne 't';
+	push @wrong, 'no next retraining' if next_version('changing') ne 't';
 	sql($node, q{SELECT moemlora_drop(name) FROM moemlora.models WHERE name IN ('next', 'new')});
 	sql($node, q{SELECT moemlora_prune('changing', 1)});
 	usleep(10000) while files() > $idle && time < $give_up;
@@ -179,7 +198,9 @@ sub too_little_memory
 	return is_sound(($states eq '' ? 'enough' : "too little ($states)") . " memory, $what", @wrong);
 }
 
-my @storing = ('training of a model', 'training of a version', 'training in parallel', 'moemlora_import');
+my @storing = (
+	'training of a model', 'training of a version', 'training in parallel', 'moemlora_retrain',
+	'moemlora_retrain in parallel', 'moemlora_import');
 
 SKIP:
 {
