@@ -4,7 +4,8 @@
  *
  * What we use and what changed, with the first version of the new:
  *
- *	14  MaxArraySize came with a minor release, after 14.2         below
+ *	--  MaxArraySize came with a minor release, after 14.2         below
+ *	--  rows as values are marked and checked, from 15.20 on       they come by DatumGetHeapTupleHeader()
  *	15  MarkGUCPrefixReserved() was EmitWarningsOnPlaceholders()   below
  *	15  nodes of names are String, not Value                       only makeString(), strVal() and list_member()
  *	15  nobody but the owner creates in schema public              tests grant it or use schemas of their own
@@ -13,6 +14,8 @@
  *	16  check_can_set_role(): membership may be without SET        below
  *	16  has_privs_of_role(): membership may be without INHERIT     as the server means it
  *	16  GetMemoryChunkContext() was inline                         only of what palloc() itself returned
+ *	16  ConditionVariableCancelSleep() tells of a signal           nobody asks
+ *	17  arrays of columns, values and nulls are const              ours go as they are
  *	18  PG_WAIT_EXTENSION moved                                    utils/wait_event.h still has it, as from 14 on
  *	18  identifiers of queries are signed; plans have one too      below
  *	18  pg_noreturn                                                below
