@@ -48,7 +48,7 @@ trap 'exit 1' HUP INT TERM
 "$here/make_tree.sh" "$base/tree" >"$logs/make_tree.log" 2>&1 || { cat "$logs/make_tree.log"; exit 1; }
 bin=$base/tree$("$PG_CONFIG" --bindir)
 mkdir "$base/own"
-cp -R "$here" "$base/own/test"
+cp -R "$here" "$here/../README.md" "$base/own"
 chmod -R a+rX "$base/own"
 mkdir "$base/own/tap" "$base/own/tmp_check"
 # A test adds install scripts of versions that never were.

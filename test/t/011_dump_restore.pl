@@ -177,6 +177,13 @@ command_ok([ 'pg_restore', @$port_and_host, '--exit-on-error', @$_, '-d', 'paral
 is(sql($node, $scores, db => 'parallel'), $expected, 'parallel: scores are the same bits');
 is(catalog($node, db => 'parallel'), $tables, 'parallel: all tables are the same');
 
+# Who may read all data may dump it, and nobody else but the owner of the database.
+sql($node, 'CREATE ROLE keeper LOGIN IN ROLE pg_read_all_data');
+restored('kept', 'c', as => 'keeper', dump => ['--no-owner'], restore => [ '-U', 'landlord' ]);
+is_moved('kept');
+command_fails_like([ 'pg_dump', @$port_and_host, '-U', 'alice', '-Fc', '-f', "$folder/stolen", 'source' ],
+	qr/permission denied for (?:table|sequence) model/, 'others may not');
+
 # A role that is missing where the dump is restored does not stop it.
 command_ok([ 'pg_dump', @$port_and_host, '-Fc', '-f', "$folder/without", 'source' ], 'pg_dump');
 sql($node, 'DROP ROLE leaving');

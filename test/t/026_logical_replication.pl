@@ -29,15 +29,15 @@ sub train
 }
 
 # As the README has it.
-my $tables = join ', ', map { "moemlora.$_" } qw(model grant version component feature domain phase epoch);
+my ($publish, $subscribe, @take_over) = readme('Standby and replication');
+my $connection = $publisher->connstr . ' dbname=postgres';
 my $scores = q{SELECT string_agg(float4send(moemlora_predict('m', place, s))::text, '' ORDER BY id) FROM shown AS s};
 my $wait = 'SELECT count(*) = 8 AND bool_and(srsubstate IN ($$r$$, $$s$$)) FROM pg_subscription_rel';
 
 sql($publisher, train('m', 1), user => 'alice');
 sql($publisher, train('gone', 1), user => 'alice');
-sql($publisher, "CREATE PUBLICATION models FOR TABLE $tables");
-sql($subscriber, q{CREATE SUBSCRIPTION models CONNECTION '} . $publisher->connstr
-	  . q{ dbname=postgres' PUBLICATION models WITH (binary = true)});
+sql($publisher, $publish);
+sql($subscriber, $subscribe =~ s/CONNECTION '.*?'/CONNECTION '$connection'/r);
 ok($subscriber->poll_query_until('postgres', $wait), 'the tables have come over');
 
 sub caught_up
@@ -103,12 +103,7 @@ refuses($subscriber, train('own', 1), '23505', qr/duplicate key value violates u
 	'a training at the subscriber meets numbers that are taken');
 
 # When it takes over, they are set once.
-sql(
-	$subscriber, q{
-	DROP SUBSCRIPTION models;
-	SELECT setval('moemlora.model_id_seq', max(id)) FROM moemlora.model;
-	SELECT setval('moemlora.version_id_seq', max(id)) FROM moemlora.version;
-});
+sql($subscriber, $_) foreach @take_over;
 is(sql($subscriber, train('own', 1)), 't', 'after it took over, it trains a new model');
 is(sql($subscriber, train('n', 9), user => 'bob'), 't', 'and a version of one that came over');
 is(sql($subscriber, q{SELECT string_agg(name || ' ' || current_version, ', ' ORDER BY name) FROM moemlora.models}),

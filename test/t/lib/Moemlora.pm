@@ -13,7 +13,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server finish sql refuses make_rows plant_clicks catalog stored_bytes functions);
+our @EXPORT = qw(new_server finish sql refuses make_rows plant_clicks catalog stored_bytes functions readme);
 
 # A running server whose database postgres has the extension.
 # Options: settings (lines of postgresql.conf), initdb (options), streaming, no_extension.
@@ -200,6 +200,16 @@ sub functions
 		WHERE $not ($only_server)
 		ORDER BY p.oid::regprocedure::text COLLATE "C"
 	}, %options);
+}
+
+# The statements in the blocks of a section of the README, each without its semicolon.
+sub readme
+{
+	my ($title) = @_;
+	my ($section) = slurp_file("$ENV{TESTDIR}/README.md") =~ /^#+ \Q$title\E\n(.*?)(?=^#{1,3} |\z)/ms;
+
+	die "no section $title in the README" unless defined $section;
+	return map { split /;\n/ } $section =~ /^```(?:sql)?\n(\w.*?)^```$/msg;
 }
 
 1;
