@@ -343,7 +343,7 @@ extern void mml_rows_explain(mml_rows *rows, mml_status status);
 typedef enum mml_phase
 {
 	MML_PHASE_BACKBONE, MML_PHASE_JOINT, MML_PHASE_GATED, MML_PHASE_EXPERTS,
-	MML_PHASE_GATE, MML_PHASE_FINETUNE
+	MML_PHASE_GATE, MML_PHASE_FINETUNE, MML_PHASE_DOMAIN
 } mml_phase;
 
 extern const char *mml_phase_name(mml_phase phase);
@@ -608,10 +608,8 @@ extern mml_status mml_scorer_embedding(mml_scorer *scorer, int field, float *emb
  */
 extern mml_status mml_scorer_explain(mml_scorer *scorer, double *start, double *effects, float *weights);
 
-/* Bytes that the scorer takes now, without the model. */
+/* Bytes that the scorer takes now, without the model; and that each row more that it has room for would take. */
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);
-
-/* Bytes that each row more that a scorer has room for would take. */
 extern size_t mml_scorer_row_bytes(const mml_scorer *scorer);
 
 /* ----------------------------------------------------------------- metrics */
@@ -649,4 +647,5 @@ extern const char *mml_backbone_name(int backbone);
 #define MML_BLAS_MEMORY ((size_t) 256 << 20)
 extern void mml_init(void);
 
+#include "mml_programs.h"		/* what training can do besides */
 #endif							/* MML_H */

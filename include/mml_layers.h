@@ -300,6 +300,7 @@ typedef struct mml_pass
 	mml_gate	gate;			/* of MML_MODE_GATE */
 	bool		is_training;	/* with dropout */
 	uint32_t	groups;			/* whose gradients are wanted */
+	uint32_t	only_domain;	/* id of the one whose row of gate.domain learns; 0 = all do */
 	uint64_t	drop_stream;	/* of this batch */
 	float		diversity;		/* of the gradient of expert_diversity, see penalty.c; 0 = none */
 	float		entropy;		/* gate_entropy; 0 = none */
@@ -482,6 +483,7 @@ typedef struct mml_table_step
 	const mml_net *net;
 	const mml_adam *adam;
 	float		l2;				/* 2 x option l2 */
+	const mml_field_tensors *only;	/* the tables that take it; NULL: all */
 } mml_table_step;
 
 extern void mml_table_step_visit(void *self, int32_t tensor, uint64_t row, const float *gradient, size_t n);

@@ -188,6 +188,7 @@ struct mml_rows
 
 	mml_model  *previous;		/* what a warm start goes on from, owned; else NULL */
 	int32_t		previous_version;	/* its number, 0 = no warm start */
+	char	   *added;			/* the one domain that these rows add to it; NULL: they train all */
 };
 
 extern void mml_rows_init_layout(mml_rows *rows);
@@ -239,5 +240,19 @@ extern void mml_warm_keep_scales(mml_rows *rows);
 
 /* The first expert that a domain (its index now) had in that version, -1 = none. */
 extern int32_t mml_warm_expert(const mml_rows *rows, uint32_t domain);
+
+/* ---- add_domain.c: rows that add a domain to the version before ---- */
+
+/* The domain's id among those of the rows once they are finished, 0 = they add none. */
+extern uint32_t mml_added_domain(const mml_rows *rows);
+
+/* MML_BAD_DATA: there are rows of other domains. */
+extern mml_status mml_added_check(const mml_rows *rows);
+
+/* The mode that serves the version with it. */
+extern mml_mode mml_added_mode(const mml_rows *rows);
+
+/* What such a training may not change is as in the version before; nothing for other rows. */
+extern void mml_added_config(const mml_rows *rows, mml_config *config);
 
 #endif							/* MML_ROWS_H */

@@ -117,6 +117,8 @@ struct mml_run
 	uint32_t	vector_words;
 	bool		has_weights;
 	int32_t		previous_version;	/* that a warm start goes on from; 0: none */
+	uint32_t	new_domain;		/* id of the one that is added to that version; 0: all are trained */
+	mml_mode	new_mode;		/* in which it and all others are served then */
 	double		deadline;		/* 0: none */
 	mml_ref		image;			/* mml_run */
 	mml_ref		tensors;		/* mml_tensor [n_tensors] */
@@ -267,5 +269,37 @@ extern bool mml_course_phase(const mml_course *course, mml_phase *phase, uint32_
 
 /* Whether a course can be one of the run's: steps, starts and the number of phases that are over. */
 extern bool mml_course_check(const mml_run *run, const mml_course *course, int32_t n_phases);
+
+/* Initial values, and over them those of the version before. */
+extern mml_status mml_run_initialize(mml_member *member);
+
+/* A phase over all training rows; then phase experts, and phase gate. */
+extern mml_status mml_run_phase(mml_member *member, mml_phase phase, mml_mode mode, uint32_t groups);
+extern mml_status mml_run_experts(mml_member *member);
+extern mml_status mml_run_gate(mml_member *member);
+
+/* Figures of every mode up to *last, the last that the method has, and the AUCs of the domains in it. */
+extern mml_status mml_measure_modes(mml_member *member, mml_figures *figures, mml_mode *last);
+
+/* By the leader: fills in run->facts. */
+extern void mml_note_facts(mml_run *run, const mml_figures *figures, mml_mode served, mml_mode last);
+
+/* ---- summary.c: what the phases did, by the leader ---- */
+
+/* A phase over all rows, whose cursor is in the course, is over; phase experts is, with these figures of all rows. */
+extern void mml_note_whole_phase(mml_member *member, mml_phase phase);
+extern void mml_note_experts(mml_member *member, const mml_figures *figures);
+extern void mml_add_note(mml_phase_summary *summary, const char *text);
+
+/* What a phase, or all from number `first` on, has learned is not in the model. */
+extern void mml_drop_phase(mml_run *run, int i);
+extern void mml_drop_phases(mml_run *run, int first);
+
+/* ---- add_domain.c: the program that adds a domain ---- */
+
+extern mml_status mml_run_addition(mml_member *member);
+
+/* The tables that learn then, NULL = all. */
+extern const mml_field_tensors *mml_added_tables(const mml_member *member);
 
 #endif							/* MML_TRAIN_H */

@@ -530,6 +530,7 @@ mml_status
 mml_rows_assign_experts(mml_rows *rows, const mml_config *config)
 {
 	size_t		n_domains = (size_t) rows->names->n;
+	size_t		added = mml_added_domain(rows);
 
 	if (rows->domain_expert == NULL)
 		MML_TRY(MML_NEW(rows->host, rows->domain_expert, n_domains + 1));
@@ -539,7 +540,8 @@ mml_rows_assign_experts(mml_rows *rows, const mml_config *config)
 	{
 		mml_domain *domain = &rows->names->entries[d];
 		bool		has_experts = config->method != MML_BACKBONE &&
-			(domain->rows - domain->valid_rows >= config->min_domain_rows || mml_warm_expert(rows, (uint32_t) d) >= 0);
+			(domain->rows - domain->valid_rows >= config->min_domain_rows || mml_warm_expert(rows, (uint32_t) d) >= 0 ||
+			 d + 1 == added);
 
 		domain->first_expert = has_experts ? rows->n_experts : -1;
 		rows->domain_expert[d + 1] = domain->first_expert;

@@ -279,7 +279,7 @@ get_phases(source *from, mml_model *model)
 	{
 		mml_phase_summary *phase = &model->phases[i];
 
-		MML_TRY(get_i32(from, MML_PHASE_BACKBONE, MML_PHASE_FINETUNE, "phase", &phase->phase));
+		MML_TRY(get_i32(from, MML_PHASE_BACKBONE, MML_PHASE_DOMAIN, "phase", &phase->phase));
 		MML_TRY(get_i32(from, 0, INT32_MAX, "number of epochs", &phase->epochs));
 		MML_TRY(get_i32(from, 0, 1, "phase", &phase->is_used));
 		MML_TRY(get_i64(from, &phase->rows));

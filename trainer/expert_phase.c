@@ -239,7 +239,7 @@ is_done(const mml_member *member, uint32_t place)
 	return true;
 }
 
-/* By the leader. */
+/* By the leader.  Where a domain is added, all train that one. */
 static mml_status
 open_queue(mml_member *member)
 {
@@ -251,7 +251,9 @@ open_queue(mml_member *member)
 		if (!is_done(member, place))
 			member->queue[n++] = place;
 	member->control->n_queued = n;
-	if (member->team.size > 1)
+	if (member->run->new_domain > 0)
+		n_together = n;
+	else if (member->team.size > 1)
 	{
 		MML_TRY(sort_queue(member, n));
 		MML_TRY(plan_together(member, &n_together));
@@ -287,6 +289,21 @@ report_others(mml_member *member)
 
 /* ----------------------------------------------------------------- program */
 
+/* No expert is trained yet; where a domain is added, those of the others are not to be. */
+static void
+clear_cursors(mml_member *member)
+{
+	const mml_run *run = member->run;
+	int			per_domain = run->config.experts_per_domain;
+
+	for (int e = 0; e < run->shape.n_experts; e++)
+	{
+		bool		is_wanted = run->new_domain == 0 || member->data.expert_domain[e / per_domain] == run->new_domain;
+
+		member->cursors[e] = (mml_cursor) {.is_over = !is_wanted,.outcome.train_logloss = NAN};
+	}
+}
+
 /* What has to be done once before the first expert. */
 static mml_status
 begin(mml_member *member)
@@ -299,7 +316,7 @@ begin(mml_member *member)
 	if (member->team.rank != 0)
 		return MML_OK;
 	if (!member->course->has_experts)
-		memset(member->cursors, 0, (size_t) member->run->shape.n_experts * sizeof(mml_cursor));
+		clear_cursors(member);
 	member->course->has_experts = 1;
 	member->course->is_grouped = 1;
 	return open_queue(member);

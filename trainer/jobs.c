@@ -156,7 +156,7 @@ run_expert_bias(const mml_net *net, const mml_pass *pass, const mml_batch *batch
 		memcpy(gradient + i * out, gradient, out * sizeof(float));
 }
 
-/* grad gate.domain[t] = sum of dg over the rows of that domain */
+/* grad gate.domain[t] = sum of dg over the rows of that domain, for the job's rows t */
 static void
 run_gate_domain(const mml_net *net, const mml_pass *pass, const mml_batch *batch, const mml_job *job, float *gradient)
 {
@@ -167,9 +167,10 @@ run_gate_domain(const mml_net *net, const mml_pass *pass, const mml_batch *batch
 	for (size_t b = 0; b < batch->n; b++)
 	{
 		int32_t		first = net->data->domain_expert[batch->domain[b]];
+		size_t		row = first < 0 ? SIZE_MAX : (size_t) (first / net->shape.per_domain);
 
-		if (first >= 0)
-			mml_axpy(e, 1.0f, batch->dg + b * e, gradient + (size_t) (first / net->shape.per_domain) * e);
+		if (row >= job->first_row && row < job->first_row + job->n_rows)
+			mml_axpy(e, 1.0f, batch->dg + b * e, gradient + (row - job->first_row) * e);
 	}
 }
 
@@ -319,9 +320,17 @@ static mml_status
 plan_gate(mml_job_list *list, const mml_pass *pass)
 {
 	const mml_net *net = list->net;
+	mml_job    *job;
 
-	if (pass->gate == MML_GATE_DOMAIN)
+	if (pass->gate == MML_GATE_DOMAIN && pass->only_domain == 0)
 		return mml_plan_whole(list, run_gate_domain, net->params->gate_domain);
+	if (pass->gate == MML_GATE_DOMAIN)
+	{
+		MML_TRY(plan_job(list, run_gate_domain, net->params->gate_domain, &job));
+		job->first_row = (uint64_t) (net->data->domain_expert[pass->only_domain] / net->shape.per_domain);
+		job->n_rows = 1;
+		return MML_OK;
+	}
 	MML_TRY(mml_plan_tiles(list, run_gate_weight, net->params->gate_input_weight));
 	return mml_plan_whole(list, run_gate_bias, net->params->gate_input_bias);
 }

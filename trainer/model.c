@@ -202,7 +202,8 @@ mml_phase_name(mml_phase phase)
 {
 	static const char *const names[] = {
 		[MML_PHASE_BACKBONE] = "backbone",[MML_PHASE_JOINT] = "joint",[MML_PHASE_GATED] = "gated",
-		[MML_PHASE_EXPERTS] = "experts",[MML_PHASE_GATE] = "gate",[MML_PHASE_FINETUNE] = "finetune"
+		[MML_PHASE_EXPERTS] = "experts",[MML_PHASE_GATE] = "gate",[MML_PHASE_FINETUNE] = "finetune",
+		[MML_PHASE_DOMAIN] = "domain"
 	};
 
 	return names[phase];

@@ -260,7 +260,9 @@ static mml_status
 run_updates(mml_member *member, phase_work *work)
 {
 	mml_adam	adam;
-	mml_table_step step = {.net = &member->net,.adam = &adam,.l2 = (float) (2.0 * member->run->config.l2)};
+	mml_table_step step = {
+		.net = &member->net,.adam = &adam,.l2 = (float) (2.0 * member->run->config.l2),.only = mml_added_tables(member)
+	};
 	mml_row_visitor visitor = {.visit = mml_table_step_visit,.self = &step};
 
 	mml_adam_at(&adam, work->plan->learning_rate / rate_steps[work->at.rate].divisor, work->at.t);
@@ -648,7 +650,7 @@ mml_phase_run(mml_member *member, const mml_phase_plan *plan, mml_cursor *cursor
 		.plan = plan,.at = *cursor,
 		.pass = {
 			.mode = plan->mode,.expert = plan->expert,.gate = (mml_gate) member->run->config.gate,
-			.is_training = true,.groups = plan->groups
+			.is_training = true,.groups = plan->groups,.only_domain = member->run->new_domain
 		}
 	};
 	mml_status	status;

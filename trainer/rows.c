@@ -135,6 +135,7 @@ mml_rows_free(mml_rows *rows)
 	mml_release(host, rows->order);
 	mml_release(host, rows->domain_expert);
 	mml_release(host, rows->waiting);
+	mml_release(host, rows->added);
 	mml_release(host, rows);
 }
 
@@ -526,8 +527,8 @@ wrong_width(mml_rows *rows, const mml_field *field, size_t width)
 	(void) mml_fail(rows->host, MML_BAD_DATA, "vector feature \"%s\" has length %zu instead of %u",
 					field->name, width, field->width);
 	if (rows->previous_version > 0)
-		mml_fail_hint(rows->host, "Give vectors as long as those of version %d, or train without \"warm_start\".",
-					  rows->previous_version);
+		mml_fail_hint(rows->host, "Give vectors as long as those of version %d%s.", rows->previous_version,
+					  rows->added == NULL ? ", or train without \"warm_start\"" : "");
 	return MML_BAD_DATA;
 }
 

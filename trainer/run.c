@@ -265,6 +265,9 @@ note_rows(mml_run *run)
 	run->vector_words = rows->vector_words;
 	run->has_weights = rows->has_weights;
 	run->previous_version = rows->previous_version;
+	run->new_domain = mml_added_domain(rows);
+	if (run->new_domain > 0)
+		run->new_mode = mml_added_mode(rows);
 	run->n_row_pages = rows->n_row_pages;
 	run->n_vector_pages = rows->n_vector_pages;
 	run->n_item_pages = rows->n_item_pages;
@@ -273,12 +276,16 @@ note_rows(mml_run *run)
 mml_status
 mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, int *size, mml_run **run)
 {
+	mml_config	added = *config;
 	mml_status	status;
 
 	*run = NULL;
+	mml_added_config(rows, &added);
+	config = &added;
 	MML_TRY(mml_config_check(host, config));
 	if (!rows->is_finished)
 		return mml_fail(host, MML_BAD_DATA, "rows are not finished");
+	MML_TRY(mml_added_check(rows));
 	MML_TRY(mml_warm_check(rows, config));
 	MML_TRY(mml_rows_assign_experts(rows, config));
 	if (*size > 1)
@@ -291,7 +298,8 @@ mml_run_create(mml_host *host, mml_rows *rows, const mml_config *config, int *si
 	(*run)->method = rows->n_experts > 0 ? (mml_method) config->method : MML_BACKBONE;
 	(*run)->arena = &rows->arena;
 	(*run)->capacity = MML_MAX((size_t) config->batch_size, SMALLEST_CAPACITY);
-	(*run)->modes = modes_of((*run)->method, (mml_recipe) config->recipe);
+	(*run)->modes = modes_of((*run)->method, (mml_recipe) config->recipe) |
+		(rows->added == NULL ? 0 : MML_MODE_BIT(MML_MODE_EXPERT));
 	(*run)->deadline = config->max_seconds > 0.0 ? host->seconds(host->self) + config->max_seconds : 0.0;
 	note_rows(*run);
 	status = share_all(*run);
@@ -495,7 +503,8 @@ mml_run_finish(mml_run *run, mml_model **model)
 void
 mml_run_set_pauses(mml_run *run)
 {
-	((mml_course *) mml_arena_at(run->arena, run->course))->pauses = 1;
+	/* adding a domain is a short program that knows no pauses */
+	((mml_course *) mml_arena_at(run->arena, run->course))->pauses = run->new_domain == 0;
 }
 
 bool

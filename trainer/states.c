@@ -8,14 +8,14 @@
 
 #define COPY_CHUNK ((size_t) 65536) /* floats that one participant copies at a time */
 
-/* a += share (b - a); what a is does not matter when share is 1 */
+/* a += share (b - a), and a logit of -infinity in both stays; what a is does not matter when share is 1 */
 static void
 move_towards(float *restrict a, const float *restrict b, float share, size_t n)
 {
 	if (share == 1.0f)
 		memcpy(a, b, n * sizeof(float));
 	for (size_t i = 0; share != 1.0f && i < n; i++)
-		a[i] += share * (b[i] - a[i]);
+		a[i] = a[i] == b[i] ? a[i] : a[i] + share * (b[i] - a[i]);
 }
 
 static void
@@ -63,6 +63,13 @@ copy_chunk(const mml_member *member, const mml_tensor *tensor, mml_copy what, si
 	}
 }
 
+/* Tables that a training of one domain alone leaves as they are. */
+static bool
+is_frozen(const mml_run *run, const mml_tensor *tensor)
+{
+	return run->new_domain > 0 && tensor->group == MML_GROUP_TABLE && tensor->field != run->n_fields - 1;
+}
+
 mml_status
 mml_copy_states(mml_member *member, uint32_t groups, mml_copy what)
 {
@@ -74,7 +81,7 @@ mml_copy_states(mml_member *member, uint32_t groups, mml_copy what)
 		const mml_tensor *tensor = &params->tensors[i];
 		size_t		n = (size_t) (tensor->rows * tensor->cols);
 
-		if (!((uint32_t) tensor->group & groups))
+		if (!((uint32_t) tensor->group & groups) || is_frozen(member->run, tensor))
 			continue;
 		for (size_t at = 0; at < n; at += COPY_CHUNK, chunk++)
 		{

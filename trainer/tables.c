@@ -232,6 +232,8 @@ mml_table_step_visit(void *self, int32_t tensor, uint64_t row, const float *grad
 	const mml_net *net = step->net;
 	size_t		at = (size_t) row * n;
 
+	if (step->only != NULL && tensor != step->only->embedding && tensor != step->only->linear)
+		return;
 	mml_adam_step(step->adam, step->l2, n, gradient, net->value[tensor] + at,
 				  net->moment_m[tensor] + at, net->moment_v[tensor] + at);
 }

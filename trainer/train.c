@@ -13,7 +13,6 @@
 
 #define OWN_SHARE_GATE 0.95
 #define OWN_SHARE_GATED 0.5
-#define ROWS_PER_POLL 65536
 #define FINETUNE_RATE 0.2
 #define GATE_RATE 10.0			/* a few numbers, far to go: ends where 1 does, mostly in fewer epochs */
 
@@ -66,88 +65,7 @@ planned_work(const mml_run *run)
 	return pass * (n_starts + run->config.experts_per_domain + 1 + (run->config.finetune ? 1 : 0));
 }
 
-static mml_phase_summary *
-new_summary(mml_run *run, mml_phase phase)
-{
-	mml_phase_summary *summary = &run->phases[run->n_phases++];
-
-	memset(summary, 0, sizeof(*summary));
-	summary->phase = phase;
-	summary->is_used = 1;
-	return summary;
-}
-
-static void
-add_note(mml_phase_summary *summary, const char *text)
-{
-	size_t		end = strlen(summary->note);
-
-	mml_format(summary->note + end, sizeof(summary->note) - end, "%s%s", end > 0 ? "; " : "", text);
-}
-
-static void
-fill_summary(mml_phase_summary *summary, const mml_outcome *outcome, size_t n_rows)
-{
-	summary->epochs = outcome->epochs;
-	summary->rows = (int64_t) n_rows;
-	summary->seconds = outcome->seconds;
-	summary->rows_per_second = outcome->seconds > 0.0 ? (double) outcome->rows / outcome->seconds : NAN;
-	summary->train_logloss = outcome->train_logloss;
-	summary->valid_logloss = outcome->best.logloss;
-	summary->valid_auc = outcome->best.auc;
-	summary->valid_wauc = outcome->best.wauc;
-}
-
-/* Domains too small for experts. */
-static void
-note_domains(const mml_run *run, mml_phase_summary *summary)
-{
-	uint32_t	n_domains = run->n_domain_ids - 1;
-	uint32_t	n_served = (uint32_t) (run->rows->n_experts / run->config.experts_per_domain);
-	char		text[160];
-
-	if (run->config.method == MML_BACKBONE || n_served == n_domains)
-		return;
-	mml_format(text, sizeof(text), "%u of %u domains have fewer than %d training rows and no expert: served by the backbone",
-			   n_domains - n_served, n_domains, run->config.min_domain_rows);
-	add_note(summary, text);
-}
-
-/* What a person should know about where training begins and how the state of a phase was chosen. */
-static void
-note_selection(const mml_run *run, mml_phase_summary *summary)
-{
-	char		text[64];
-
-	if (run->previous_version > 0)
-	{
-		mml_format(text, sizeof(text), "warm start from version %d", run->previous_version);
-		add_note(summary, text);
-	}
-	if (run->n_valid == 0)
-		add_note(summary, "no validation rows: all epochs were run and the last state kept");
-	else if (isnan(summary->valid_auc))
-		add_note(summary, "validation rows of one class only: chosen by logloss");
-	note_domains(run, summary);
-}
-
 /* ------------------------------------------------------------------ phases */
-
-/* The leader's bookkeeping of a phase over all rows that is over. */
-static void
-note_whole_phase(mml_member *member, mml_phase phase)
-{
-	mml_run    *run = member->run;
-	const mml_outcome *outcome = &member->course->phase.outcome;
-	mml_phase_summary *summary = new_summary(run, phase);
-
-	fill_summary(summary, outcome, run->n_train);
-	if (summary == run->phases)
-		note_selection(run, summary);
-	if (member->control->is_late)
-		add_note(summary, "stopped by max_seconds");
-	run->work_done = member->course->work_before + (double) run->n_train * run->config.epochs;
-}
 
 /* A phase over all training rows, to its end or to a pause. */
 static mml_status
@@ -165,50 +83,9 @@ run_whole_phase(mml_member *member, const phase_kind *kind)
 		reset_rows(member);
 	MML_TRY(mml_phase_run(member, &plan, cursor));
 	if (is_leader(member) && cursor->is_over)
-		note_whole_phase(member, kind->phase);
+		mml_note_whole_phase(member, kind->phase);
 	mml_barrier(member);
 	return MML_OK;
-}
-
-static void
-summarize_experts(mml_member *member, const mml_figures *figures)
-{
-	mml_run    *run = member->run;
-	mml_outcome sum = {.best = *figures};
-	mml_phase_summary *summary = new_summary(run, MML_PHASE_EXPERTS);
-	double		loss = 0.0;
-	double		weight = 0.0;
-	int			n_kept = 0;
-	size_t		rows = 0;
-
-	for (int e = 0; e < run->params->shape.n_experts; e++)
-	{
-		const mml_outcome *outcome = &member->cursors[e].outcome;
-		uint32_t	domain = member->data.expert_domain[e / run->config.experts_per_domain];
-		size_t		n = member->domain_start[domain + 1] - member->domain_start[domain];
-
-		rows += n;
-		n_kept += outcome->best_epoch < 0;
-		sum.epochs += outcome->epochs;
-		sum.rows += outcome->rows;
-		sum.seconds += outcome->seconds;
-		if (isnan(outcome->train_logloss))
-			continue;
-		loss += (double) n * outcome->train_logloss;
-		weight += (double) n;
-	}
-	sum.train_logloss = weight > 0.0 ? loss / weight : NAN;
-	/* less than the sum where several train at once */
-	sum.seconds = MML_MIN(sum.seconds, member->course->experts_seconds);
-	fill_summary(summary, &sum, rows);
-	if (n_kept > 0)
-	{
-		char		text[128];
-
-		mml_format(text, sizeof(text), "%d of %d experts kept their first state: no validation rows of both classes",
-				   n_kept, run->params->shape.n_experts);
-		add_note(summary, text);
-	}
 }
 
 /* Whether no expert is left to train. */
@@ -235,7 +112,7 @@ run_experts(mml_member *member, bool *is_over)
 	MML_TRY(mml_evaluate(member, MML_MODE_OWN, &figures));
 	if (is_leader(member))
 	{
-		summarize_experts(member, &figures);
+		mml_note_experts(member, &figures);
 		run->work_done = member->course->work_before +
 			(double) run->n_train * run->config.epochs * run->config.experts_per_domain;
 	}
@@ -284,16 +161,13 @@ last_start(const mml_run *run)
 
 /* The starts that the best one beats are not in the model. */
 static void
-note_starts(mml_run *run, mml_recipe chosen)
+drop_starts(mml_run *run, mml_recipe chosen)
 {
 	mml_recipe	first = first_start(run);
 
 	for (mml_recipe recipe = first; recipe <= last_start(run); recipe++)
 		if (recipe != chosen)
-		{
-			run->phases[recipe - first].is_used = 0;
-			add_note(&run->phases[recipe - first], "not used");
-		}
+			mml_drop_phase(run, (int) (recipe - first));
 }
 
 /* Keeps the state of a start if it is the best so far; after the last, the best one's is in place. */
@@ -318,7 +192,7 @@ choose_start(mml_member *member)
 	if ((mml_recipe) course->recipe < last_start(run))
 		return MML_OK;
 	if (is_leader(member))
-		note_starts(member->run, (mml_recipe) course->chosen);
+		drop_starts(member->run, (mml_recipe) course->chosen);
 	return course->chosen == course->recipe ? MML_OK : keep_state(member, MML_COPY_KEPT_TO_VALUE);
 }
 
@@ -409,18 +283,6 @@ note_facts(mml_run *run, const mml_figures *figures, mml_mode served, mml_mode l
 	facts->valid_logloss = figures[served].logloss;
 }
 
-/* What the phases from number `first` on have learned is not in the model. */
-static void
-drop_phases(mml_run *run, int first)
-{
-	for (int i = first; i < run->n_phases; i++)
-	{
-		if (run->phases[i].is_used)
-			add_note(&run->phases[i], "not used");
-		run->phases[i].is_used = 0;
-	}
-}
-
 /* What a warm start begins with is a candidate in the end, as it would be served. */
 static mml_status
 measure_warm_start(mml_member *member)
@@ -449,8 +311,8 @@ undo_phases(mml_member *member, mml_figures *figures, mml_mode *served, mml_mode
 	*served = best_mode(member->run, figures, *last);
 	if (is_leader(member))
 	{
-		drop_phases(member->run, 0);
-		add_note(member->run->phases, "what training began with was better and stays");
+		mml_drop_phases(member->run, 0);
+		mml_add_note(member->run->phases, "what training began with was better and stays");
 	}
 	return MML_OK;
 }
@@ -477,7 +339,7 @@ choose_served(mml_member *member)
 		MML_TRY(measure_modes(member, figures, &last));
 		served = is_servable(figures, starts[course->chosen].mode) ? starts[course->chosen].mode : best_mode(run, figures, last);
 		if (is_leader(member))
-			drop_phases(run, run->config.recipe == MML_RECIPE_AUTO ? 3 : 1);
+			mml_drop_phases(run, run->config.recipe == MML_RECIPE_AUTO ? 3 : 1);
 	}
 	if (mml_figures_score(&figures[served]) < mml_figures_score(&course->warm))
 		MML_TRY(undo_phases(member, figures, &served, &last));
@@ -485,6 +347,61 @@ choose_served(mml_member *member)
 		note_facts(run, figures, served, last);
 	mml_barrier(member);
 	return MML_OK;
+}
+
+/* --------------------------------------------- what other programs share in */
+
+/* A phase over all rows that begins now, whatever was before. */
+static mml_status
+run_from_start(mml_member *member, const phase_kind *kind)
+{
+	if (is_leader(member))
+	{
+		memset(&member->course->phase, 0, sizeof(member->course->phase));
+		member->course->work_before = member->run->work_done;
+	}
+	mml_barrier(member);
+	return run_whole_phase(member, kind);
+}
+
+mml_status
+mml_run_initialize(mml_member *member)
+{
+	return initialize(member, OWN_SHARE_GATE);
+}
+
+mml_status
+mml_run_phase(mml_member *member, mml_phase phase, mml_mode mode, uint32_t groups)
+{
+	phase_kind	kind = {.phase = phase,.mode = mode,.groups = groups,.rate = 1.0};
+
+	return run_from_start(member, &kind);
+}
+
+mml_status
+mml_run_experts(mml_member *member)
+{
+	bool		is_over;
+
+	return run_experts(member, &is_over);
+}
+
+mml_status
+mml_run_gate(mml_member *member)
+{
+	return run_from_start(member, &gate);
+}
+
+mml_status
+mml_measure_modes(mml_member *member, mml_figures *figures, mml_mode *last)
+{
+	return measure_modes(member, figures, last);
+}
+
+void
+mml_note_facts(mml_run *run, const mml_figures *figures, mml_mode served, mml_mode last)
+{
+	note_facts(run, figures, served, last);
 }
 
 /* ----------------------------------------------------------------- program */
@@ -577,6 +494,17 @@ advance(mml_run *run, mml_course *course)
 	course->work_before = run->work_done;
 }
 
+/* Adding a domain has a program of its own, in which nobody pauses. */
+static mml_status
+run_addition(mml_member *member)
+{
+	MML_TRY(mml_run_addition(member));
+	if (is_leader(member))
+		member->course->step = MML_STEP_END;
+	mml_barrier(member);
+	return MML_OK;
+}
+
 mml_status
 mml_run_execute(mml_member *member)
 {
@@ -590,6 +518,8 @@ mml_run_execute(mml_member *member)
 		course->rows_since = 0;
 	}
 	mml_barrier(member);
+	if (run->new_domain > 0)
+		return run_addition(member);
 	while (is_over && course->step != MML_STEP_END && !mml_pause_is_due(member))
 	{
 		MML_TRY(take_step(member, &is_over));

@@ -18,6 +18,13 @@ static const char *const size_options[] = {
 /* The same for experts; their ranks are compared as such. */
 static const char *const expert_options[] = {"experts_per_domain", NULL};
 
+/* What mends it; where a version need not be gone on from, that too. */
+static void
+hint(const mml_rows *rows, const char *what)
+{
+	mml_fail_hint(rows->host, "%s%s.", what, rows->added == NULL ? ", or train without \"warm_start\"" : "");
+}
+
 /* ---------------------------------------------------------------- features */
 
 /*
@@ -113,7 +120,7 @@ check_feature(const mml_rows *rows, const mml_field *field, const mml_field *bef
 		(void) mml_fail(rows->host, MML_BAD_OPTION, "cannot start from version %d: feature \"%s\" differs",
 						rows->previous_version, field->name);
 		mml_fail_detail(rows->host, "It is %s, there it is %s.", now, then);
-		mml_fail_hint(rows->host, "Describe the feature as before, or train without \"warm_start\".");
+		hint(rows, "Describe the feature as before");
 		return MML_BAD_OPTION;
 	}
 	return MML_OK;
@@ -134,7 +141,7 @@ refuse_set(const mml_rows *rows, const char *name, const char *what, const char 
 	(void) mml_fail(rows->host, MML_BAD_OPTION, "cannot start from version %d: feature \"%s\" is %s",
 					rows->previous_version, name, what);
 	mml_fail_detail(rows->host, "%s", detail);
-	mml_fail_hint(rows->host, "Give the same features, or train without \"warm_start\".");
+	hint(rows, "Give the same features");
 	return MML_BAD_OPTION;
 }
 
@@ -154,7 +161,7 @@ refuse_names(const mml_rows *rows, int f)
 					rows->previous_version);
 	mml_fail_detail(rows->host, "Feature %d is \"%s\", there it is \"%s\".", f + 1, rows->fields[f].name,
 					before->fields[f].name);
-	mml_fail_hint(rows->host, "List the features in the order of that version, or train without \"warm_start\".");
+	hint(rows, "List the features in the order of that version");
 	return MML_BAD_OPTION;
 }
 
@@ -316,6 +323,9 @@ mml_warm_keep_values(const mml_rows *rows, int f, uint32_t *counts)
 
 	for (uint32_t i = 0; i < n; i++)
 		counts[i] = MML_MAX(counts[i], (uint32_t) rows->config.min_count);
+	/* the tables are not trained for one domain alone: what is new stays unknown */
+	if (rows->added != NULL)
+		memset(counts + n, 0, (rows->fields[f].vocabulary.n - n) * sizeof(*counts));
 }
 
 /* The weights refer to the scale that they were trained with.  Where z was always 0, none was. */
@@ -326,7 +336,7 @@ mml_warm_keep_scales(mml_rows *rows)
 	{
 		const mml_field *before = &rows->previous->fields[f];
 
-		if (before->kind != MML_NUMERIC || before->inverse_std == 0.0)
+		if (before->kind != MML_NUMERIC || (before->inverse_std == 0.0 && rows->added == NULL))
 			continue;
 		rows->fields[f].mean = before->mean;
 		rows->fields[f].inverse_std = before->inverse_std;

@@ -163,10 +163,16 @@ smallest(const float *logits, size_t n)
 	return isfinite(least) ? least : 0.0f;
 }
 
-/* One row of logits over the experts: those that are new begin at the smallest. */
+/*
+ * One row of logits over the experts: those that are new begin at the smallest,
+ * those that were shut out where a gate that knows nothing has them.  Where a
+ * domain is added, the row must weigh the experts as it did, bit by bit: the new
+ * ones are shut out.
+ */
 static mml_status
 copy_logits(overlay *at, size_t to, size_t from)
 {
+	bool		is_frozen = at->rows->added != NULL;
 	size_t		n_experts = (size_t) at->to->cols;
 	size_t		n_before = (size_t) at->from->cols;
 	const float *source = at->source + from * n_before;
@@ -174,7 +180,14 @@ copy_logits(overlay *at, size_t to, size_t from)
 	float		least = smallest(source, n_before);
 
 	for (size_t e = 0; e < n_experts; e++)
-		target[e] = at->expert[e] >= 0 ? source[at->expert[e]] : least;
+	{
+		if (at->expert[e] < 0)
+			target[e] = is_frozen ? -INFINITY : least;
+		else if (is_frozen || isfinite(source[at->expert[e]]))
+			target[e] = source[at->expert[e]];
+		else
+			target[e] = MML_MIN(least, 0.0f);
+	}
 	return mml_poll(at->host);
 }
 
@@ -187,7 +200,7 @@ copy_gate(overlay *at)
 {
 	int			k = at->params->shape.per_domain;
 
-	if (at->previous->params->shape.n_experts == k)
+	if (at->previous->params->shape.n_experts == k && at->rows->added == NULL)
 		return MML_OK;
 	for (int e = 0; e < at->params->shape.n_experts; e += k)
 		if (at->expert[e] >= 0)

@@ -130,6 +130,7 @@ typedef struct unit_data
 	uint32_t	first_user;		/* users are from this number on; so below */
 	uint32_t	first_domain;
 	const struct unit_bytes *previous;	/* warm start from this saved model, as version 3; NULL = none */
+	const char *added;			/* the rows' one domain is added to that; NULL = none is */
 } unit_data;
 
 /* 600 rows, 30 users, 20 items, 3 domains, all kinds. */
@@ -151,6 +152,9 @@ extern void unit_set_all(mml_config *config, const char *options);
  */
 extern void unit_first_night(mml_config *config, unit_data *data);
 extern void unit_second_night(unit_data *data, const struct unit_bytes *previous);
+
+/* 160 rows of domain d9 and users 20-49, to be added to that model. */
+extern void unit_new_domain(unit_data *data, const struct unit_bytes *previous);
 
 /* specs: [UNIT_MAX_FEATURES]; how many there are. */
 extern int	unit_specs(const unit_data *data, mml_field_spec *specs);

@@ -100,6 +100,18 @@ unit_second_night(unit_data *data, const unit_bytes *previous)
 	data->previous = previous;
 }
 
+void
+unit_new_domain(unit_data *data, const unit_bytes *previous)
+{
+	data->draw = 2;
+	data->n_rows = 160;
+	data->first_user = 20;
+	data->n_domains = 1;
+	data->first_domain = 9;
+	data->added = "d9";
+	data->previous = previous;
+}
+
 /* -------------------------------------------------------------------- rows */
 
 /* What is drawn for one row. */
@@ -288,7 +300,8 @@ unit_open_rows(mml_host *host, const mml_config *config, const unit_data *data, 
 		return MML_OK;
 	status = unit_load(host, data->previous, &previous);
 	if (status == MML_OK)
-		status = mml_rows_start_from(*rows, previous, 3);
+		status = data->added == NULL ? mml_rows_start_from(*rows, previous, 3) :
+			mml_rows_add_domain(*rows, previous, 3, data->added, strlen(data->added));
 	if (status != MML_OK)
 	{
 		mml_rows_free(*rows);
