@@ -30,6 +30,9 @@
 extern mml_status mml_rows_add_domain(mml_rows *rows, mml_model *previous, int32_t version,
 									  const char *domain, size_t length);
 
+/* Another share of the rows validates than the configuration said.  Before mml_rows_finish(). */
+extern void mml_rows_set_validation(mml_rows *rows, double share);
+
 /* How many values of a feature the rows have had so far that `previous` does not know.  Before mml_rows_finish(). */
 extern uint32_t mml_rows_new_values(const mml_rows *rows, int feature);
 

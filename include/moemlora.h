@@ -90,6 +90,9 @@ extern TrainOptions *OptionsParseRetrain(Jsonb *stored, Jsonb *json);
 /* What a run that is resumed was given, `before`, with what `json` adds and overrides; without "resume" itself. */
 extern Jsonb *OptionsResumed(Jsonb *before, Jsonb *json);
 
+/* As OptionsParseRetrain() for less than a training: `json` over `stored` (NULL: none), where null drops what is stored. */
+extern TrainOptions *OptionsParseOver(Jsonb *stored, Jsonb *json);
+
 /* binding.c: columns, records and jsonb -> feature values, by name and type */
 
 /* What binds the columns of a row to the features of a rows set. */
@@ -330,6 +333,7 @@ typedef struct ModelDescription
 	List	   *features;		/* of String nodes: names in order */
 	List	   *feature_types;	/* of C strings: SQL type names in the same order; NIL */
 	Jsonb	   *options;		/* as given */
+	Jsonb	   *added;			/* domains that were added one by one, see addition.h */
 	const char *search_path;	/* at training */
 	double		seconds;		/* NaN */
 	int64		rows_left_out;	/* NULL label or domain */

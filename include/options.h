@@ -27,6 +27,9 @@ extern double *OptionNumbers(const JsonbValue *value, int *n_numbers);
 /* Walks over the keys of an object; false behind the last. */
 extern bool OptionNextKey(JsonbIterator **iterator, char **key, JsonbValue *value);
 
+/* Whether an object of options has one of that name. */
+extern bool OptionIsGiven(Jsonb *json, const char *name);
+
 /* column_options.c: option `columns` as a List of ColumnOption */
 extern List *ColumnOptionsParse(const JsonbValue *value);
 

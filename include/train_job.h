@@ -5,6 +5,7 @@
 #ifndef MOEMLORA_TRAIN_JOB_H
 #define MOEMLORA_TRAIN_JOB_H
 
+#include "addition.h"
 #include "promotion.h"
 #include "train_host.h"
 
@@ -26,6 +27,8 @@ typedef struct TrainJob
 	mml_model  *previous;		/* what a warm start goes on from, of this host; NULL: there is none */
 	int32		previous_version;
 	Promotion  *promotion;		/* decides whether the version becomes current; NULL: it does */
+	Addition   *addition;		/* of one domain; NULL: all are trained */
+	Jsonb	   *added;			/* domains that were added before, see addition.h; NULL: none */
 
 	/* The source's columns, once it runs */
 	Binding    *binding;
@@ -80,5 +83,12 @@ extern void TrainJobEnd(void);
 
 /* Of work so far. */
 extern double TrainJobSeconds(const TrainJob *job);
+
+/* sql_train.c: a row of the result for each phase of the model */
+extern void TrainJobPutPhases(const TrainJob *job, ResultRows *result);
+
+/* sql_retrain.c: takes over what a version was trained from, and returns its options; raises where that is not known */
+extern Jsonb *RetrainReadSpec(TrainJob *job, Jsonb *spec);
+extern void RetrainCheckSpec(const TrainJob *job, int32 version);
 
 #endif							/* MOEMLORA_TRAIN_JOB_H */

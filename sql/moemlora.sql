@@ -77,7 +77,7 @@ COMMENT ON COLUMN moemlora.version.model_id IS 'Model.';
 COMMENT ON COLUMN moemlora.version.number IS 'Number in the model, from 1.';
 COMMENT ON COLUMN moemlora.version.uuid IS 'Identity of the stored bytes, kept by dump and restore; sessions cache decoded models under it.';
 COMMENT ON COLUMN moemlora.version.bytes IS 'Size of the stored model in bytes, all parts.';
-COMMENT ON COLUMN moemlora.version.spec IS 'What the training was given: source, label, domain, features, options, search_path; of an imported version the features alone.';
+COMMENT ON COLUMN moemlora.version.spec IS 'What the training was given: source, label, domain, features, options, search_path; of an imported version the features alone. added: the domains that moemlora_add_domain() added since, each with domain, source, options, search_path, and the version that it was added to.';
 COMMENT ON COLUMN moemlora.version.created IS 'When the version was stored.';
 COMMENT ON COLUMN moemlora.version.created_by IS 'Role that trained or imported it.';
 COMMENT ON COLUMN moemlora.version.seconds IS 'Duration of the training in seconds, reading included; NULL for an imported version.';
@@ -95,7 +95,7 @@ COMMENT ON COLUMN moemlora.version.valid_auc IS 'AUC of the served mode over all
 COMMENT ON COLUMN moemlora.version.valid_wauc IS 'AUC per domain of the served mode, weighted by validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.version.valid_logloss IS 'Logloss of the served mode over all validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.version.parameters IS 'Number of parameters.';
-COMMENT ON COLUMN moemlora.version.decision IS 'What moemlora_retrain() decided: promoted or kept back; NULL: nothing was asked, the version became current.';
+COMMENT ON COLUMN moemlora.version.decision IS 'What moemlora_retrain() or moemlora_add_domain() decided: promoted or kept back; NULL: nothing was asked, the version became current.';
 COMMENT ON COLUMN moemlora.version.decision_reason IS 'Why.';
 
 CREATE TABLE moemlora.component (
@@ -177,7 +177,7 @@ CREATE TABLE moemlora.phase (
 COMMENT ON TABLE moemlora.phase IS 'Training phases of a version, as moemlora_train() returned them. To read: view moemlora.phases.';
 COMMENT ON COLUMN moemlora.phase.version_id IS 'Version.';
 COMMENT ON COLUMN moemlora.phase.position IS 'Position, from 1, in the order of running.';
-COMMENT ON COLUMN moemlora.phase.name IS 'backbone, joint, gated, experts, gate or finetune.';
+COMMENT ON COLUMN moemlora.phase.name IS 'backbone, joint, gated, experts, gate, finetune or domain.';
 COMMENT ON COLUMN moemlora.phase.epochs IS 'Epochs run, of all experts together.';
 COMMENT ON COLUMN moemlora.phase.rows IS 'Rows trained on in one pass.';
 COMMENT ON COLUMN moemlora.phase.seconds IS 'Duration in seconds.';
@@ -406,7 +406,8 @@ SELECT
 	v.spec ->> 'domain' AS domain,
 	v.spec -> 'options' AS options,
 	v.decision,
-	v.decision_reason
+	v.decision_reason,
+	v.spec -> 'added' AS added
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
@@ -437,8 +438,9 @@ COMMENT ON COLUMN moemlora.versions.source IS 'Source of the rows, as given; NUL
 COMMENT ON COLUMN moemlora.versions.label IS 'Label column.';
 COMMENT ON COLUMN moemlora.versions.domain IS 'Domain column.';
 COMMENT ON COLUMN moemlora.versions.options IS 'Options, as given.';
-COMMENT ON COLUMN moemlora.versions.decision IS 'What moemlora_retrain() decided: promoted or kept back; NULL where moemlora_train() or moemlora_import() made the version current.';
-COMMENT ON COLUMN moemlora.versions.decision_reason IS 'Why: the AUC, or logloss, of the version and of the one before on the same validation rows.';
+COMMENT ON COLUMN moemlora.versions.decision IS 'What moemlora_retrain() or moemlora_add_domain() decided: promoted or kept back; NULL where moemlora_train() or moemlora_import() made the version current.';
+COMMENT ON COLUMN moemlora.versions.decision_reason IS 'Why: the AUC, or logloss, of the version and of the one before on the same validation rows; or which domain was added to which version.';
+COMMENT ON COLUMN moemlora.versions.added IS 'Domains that moemlora_add_domain() added since the training on the source: an array of domain, source, search_path, options, and the version that it was added to; NULL: none.';
 
 CREATE VIEW moemlora.grants WITH (security_barrier) AS
 SELECT
@@ -477,7 +479,7 @@ ORDER BY m.name, v.number, p.position;
 COMMENT ON VIEW moemlora.phases IS 'Training phases of the models that one may use, in the order of running.';
 COMMENT ON COLUMN moemlora.phases.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.phases.version IS 'Number of the version.';
-COMMENT ON COLUMN moemlora.phases.phase IS 'backbone, joint, gated, experts, gate or finetune.';
+COMMENT ON COLUMN moemlora.phases.phase IS 'backbone, joint, gated, experts, gate, finetune or domain.';
 COMMENT ON COLUMN moemlora.phases.epochs IS 'Epochs run, of all experts together.';
 COMMENT ON COLUMN moemlora.phases.rows IS 'Rows trained on in one pass.';
 COMMENT ON COLUMN moemlora.phases.seconds IS 'Duration in seconds.';
@@ -626,7 +628,7 @@ COMMENT ON VIEW moemlora.progress IS
 'Trainings running now in this database: those of roles that one is a member of; all of them for superusers and members of pg_read_all_stats. Then the retrainings of models that one may use that were abandoned (moemlora.runs). Needs track_activities and a track_activity_query_size of 1024 or more.';
 COMMENT ON COLUMN moemlora.progress.pid IS 'Process of the session; pg_cancel_backend(pid) stops the training, and no version is stored. NULL: there is none any more.';
 COMMENT ON COLUMN moemlora.progress.model IS 'Name of the model.';
-COMMENT ON COLUMN moemlora.progress.phase IS 'reading, backbone, joint, gated, experts, gate or finetune; abandoned: the process that trained has gone.';
+COMMENT ON COLUMN moemlora.progress.phase IS 'reading, backbone, joint, gated, experts, gate, finetune or domain; abandoned: the process that trained has gone.';
 COMMENT ON COLUMN moemlora.progress.step IS 'Batches done in the phase (in phase experts: for the present expert).';
 COMMENT ON COLUMN moemlora.progress.steps IS 'Batches that there can be; patience mostly ends a phase before.';
 COMMENT ON COLUMN moemlora.progress.fraction IS 'Share of the whole training that is done, at worst; 0 to 1.';
@@ -661,6 +663,19 @@ $$Trains a model again as its current version was trained: from its stored sourc
 options: those of moemlora_train(), with warm_start true by default, "resume" (false), and "promote": "if_better" (the default: the new version becomes current only if its AUC, or logloss where that is not defined, is no worse than the current version's on the same validation rows, over all rows and in each domain, within "tolerance", 0.005), "always" or "never". The new version is stored in any case; moemlora.versions says what was decided and why.
 Errors: as moemlora_train(); undefined_object (no such model, or its owner no longer exists), object_not_in_prerequisite_state (an imported version has no source), lock_not_available (it is being trained).
 Example: CALL moemlora_retrain('ctr'); with pg_cron: SELECT cron.schedule('ctr', '0 3 * * *', $job$CALL moemlora_retrain('ctr')$job$);$$;
+
+CREATE FUNCTION @extschema@.moemlora_add_domain(model text, domain text, source text, options jsonb DEFAULT '{}')
+RETURNS TABLE (
+	version integer, phase text, epochs integer, rows bigint, seconds double precision,
+	rows_per_second double precision, train_logloss double precision, valid_logloss double precision,
+	valid_auc double precision, valid_wauc double precision, note text)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 3;
+COMMENT ON FUNCTION @extschema@.moemlora_add_domain(text, text, text, jsonb) IS
+$$Adds a domain to the current version of a model, from as few as 100 rows, and stores that as a new version, which becomes current. Trained are the new domain's embedding, its experts and its row of the gate; no bit of the other domains' scores changes. On its validation rows the domain is served no worse than by the backbone. Returns one row per phase.
+source: what can stand after FROM; it runs with the caller's rights, and has the columns that the version was trained with. Rows of other domains are left out, with a NOTICE; so are categories that the version does not know: they stay unknown. options: epochs, patience, batch_size, dropout, learning_rate, l2, gate_own_share, gate_entropy, validation, split_column, time_column, weight_column, seed, workers, max_seconds; what is not given suits few rows (epochs 50, patience 15, small batches, up to 0.3 of the rows validate) or is as in the version's training; null drops what that had.
+moemlora_retrain() goes on reading the source of all domains, and warns where the new domain has no rows there.
+Errors: as moemlora_train(); undefined_object (no such model), object_not_in_prerequisite_state (an imported version), invalid_parameter_value (the version knows the domain, has no experts, or gate input, under which all scores would change).
+Example: SELECT * FROM moemlora_add_domain('ctr', 'garden', '(SELECT * FROM interactions WHERE category = ''garden'')');$$;
 
 ------------------------------------------------------------------------------
 -- Scoring. The cost lets the planner see that workers are worth it.

@@ -20,7 +20,7 @@
 #include "catalog.h"
 #include "compat.h"
 
-#define MAX_COLUMNS 27			/* parameters of the longest statement below */
+#define MAX_COLUMNS 28			/* parameters of the longest statement below */
 
 /* An INSERT and the row being put together for it. */
 typedef struct RowWriter
@@ -416,7 +416,7 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 {
 	static const Oid types[] = {INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID, TEXTOID,
 		TEXTOID, FLOAT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID, TEXTOID};
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID, TEXTOID, JSONBOID};
 	const ModelDecision *decision = &description->decision;
 	RowWriter	row;
 	int64		version_id;
@@ -426,7 +426,8 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 			  "served, n_features, n_domains, n_experts, train_rows, valid_rows, rows_left_out, valid_auc, valid_wauc, "
 			  "valid_logloss, parameters, decision, decision_reason) "
 			  "VALUES ($1, $2, $3, jsonb_build_object('source', $4, 'label', $5, 'domain', $6, 'features', $7, "
-			  "'search_path', $9) || CASE WHEN $8 IS NULL THEN '{}' ELSE jsonb_build_object('options', $8) END, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
+			  "'search_path', $9) || CASE WHEN $8 IS NULL THEN '{}' ELSE jsonb_build_object('options', $8) END "
+			  "|| CASE WHEN $28 IS NULL THEN '{}' ELSE jsonb_build_object('added', $28) END, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, "
 			  "$24, $25, $26, $27) RETURNING id", lengthof(types), types);
 	AddInteger(&row, model_id);
 	AddNumber(&row, number);
@@ -435,6 +436,7 @@ InsertVersion(const mml_model *model, const ModelDescription *description, int64
 	AddFacts(&row, model, description, creator);
 	AddText(&row, !decision->is_taken ? NULL : decision->is_kept_back ? "kept back" : "promoted");
 	AddText(&row, decision->reason);
+	AddValue(&row, JsonbPGetDatum(description->added), description->added == NULL);
 	RowInsert(&row);
 	version_id = CatalogReturned();
 	RowsEnd(&row);

@@ -416,6 +416,21 @@ OptionsResumed(Jsonb *before, Jsonb *json)
 	return Without(before == NULL ? json : Concatenate(before, json), "resume");
 }
 
+bool
+OptionIsGiven(Jsonb *json, const char *key)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&json->root);
+	JsonbValue	value;
+	char	   *name;
+
+	while (OptionNextKey(&iterator, &name, &value))
+	{
+		if (strcmp(name, key) == 0)
+			return true;
+	}
+	return false;
+}
+
 TrainOptions *
 OptionsParseRetrain(Jsonb *stored, Jsonb *json)
 {
@@ -436,5 +451,27 @@ OptionsParseRetrain(Jsonb *stored, Jsonb *json)
 		if (glue_options[i].is_retrain)
 			options->given = Without(options->given, glue_options[i].name);
 	}
+	return options;
+}
+
+/* Of the two that say which rows validate, one that is given takes the place of the other. */
+TrainOptions *
+OptionsParseOver(Jsonb *stored, Jsonb *json)
+{
+	TrainOptions *options = palloc0(sizeof(TrainOptions));
+	Jsonb	   *all = json;
+
+	CheckObject(json);
+	if (stored != NULL)
+	{
+		if (OptionIsGiven(json, "split_column"))
+			stored = Without(stored, "time_column");
+		if (OptionIsGiven(json, "time_column"))
+			stored = Without(stored, "split_column");
+		all = Concatenate(stored, json);
+	}
+	all = DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, JsonbPGetDatum(all), BoolGetDatum(false)));
+	options = Parse(options, all);
+	options->given = json;
 	return options;
 }

@@ -117,8 +117,8 @@ TextOf(const JsonbValue *value)
 }
 
 /* Takes over what the version's training was given; returns its options. */
-static Jsonb *
-ReadSpec(TrainJob *job, Jsonb *spec)
+Jsonb *
+RetrainReadSpec(TrainJob *job, Jsonb *spec)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&spec->root);
 	JsonbValue	value;
@@ -139,12 +139,14 @@ ReadSpec(TrainJob *job, Jsonb *spec)
 			job->features = TextsOf(&value);
 		else if (strcmp(key, "options") == 0 && value.type == jbvBinary)
 			options = JsonbValueToJsonb(&value);
+		else if (strcmp(key, "added") == 0 && value.type == jbvBinary)
+			job->added = JsonbValueToJsonb(&value);
 	}
 	return options;
 }
 
-static void
-CheckSpec(const TrainJob *job, int32 version)
+void
+RetrainCheckSpec(const TrainJob *job, int32 version)
 {
 	if (job->source == NULL || job->label_name == NULL || job->domain_name == NULL || job->search_path == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -205,8 +207,8 @@ ReadCurrent(Retrain *retrain)
 	ModelStoreResolve(job->model_name, 0, snapshot, MODEL_MANAGE, &version);
 	retrain->model_id = version.model_id;
 	retrain->owner = OwnerId(job->model_name, version.owner);
-	stored = ReadSpec(job, ModelStoreSpec(&version, snapshot));
-	CheckSpec(job, version.number);
+	stored = RetrainReadSpec(job, ModelStoreSpec(&version, snapshot));
+	RetrainCheckSpec(job, version.number);
 	if (retrain->is_changed)
 		job->options = OptionsParseRetrain(stored, retrain->given);
 	else
@@ -378,6 +380,8 @@ RunJob(Retrain *retrain)
 	job->model_name = retrain->model_name;
 	ShowRun(retrain, ReadCurrent(retrain));
 	is_done = Train(retrain);
+	if (is_done)
+		AdditionTellMissing(job->added, job->model);
 	MemoryContextSwitchTo(outer);
 	/* options that were put together lie there */
 	retrain->given = is_done ? NULL : (Jsonb *) PG_DETOAST_DATUM_COPY(JsonbPGetDatum(retrain->given));

@@ -97,6 +97,15 @@ PutPhase(ResultRows *result, int32 version, const mml_phase_summary *phase)
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 
+void
+TrainJobPutPhases(const TrainJob *job, ResultRows *result)
+{
+	int			i;
+
+	for (i = 0; i < mml_model_phases(job->model); i++)
+		PutPhase(result, job->version, mml_model_phase(job->model, i));
+}
+
 /* moemlora_train(model, source, label, domain, features, options) */
 Datum
 moemlora_train(PG_FUNCTION_ARGS)
@@ -105,7 +114,6 @@ moemlora_train(PG_FUNCTION_ARGS)
 	MemoryContext caller = MemoryContextSwitchTo(job->context);
 	ResultRows	result;
 	char	   *query;
-	int			i;
 
 	ResultRowsBegin(fcinfo, &result);
 	ReadArguments(job, fcinfo);
@@ -114,8 +122,7 @@ moemlora_train(PG_FUNCTION_ARGS)
 	if (job->options->warm_start)
 		job->previous = WarmStartLoad(job->host, job->model_name, &job->previous_version);
 	TrainJobRun(job, query);
-	for (i = 0; i < mml_model_phases(job->model); i++)
-		PutPhase(&result, job->version, mml_model_phase(job->model, i));
+	TrainJobPutPhases(job, &result);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(job->context);
 	return (Datum) 0;

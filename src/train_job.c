@@ -91,6 +91,9 @@ JobStart(void *self, TupleDesc desc)
 	for (i = 0; i < n_specs; i++)
 		job->feature_names = lappend(job->feature_names, makeString(pstrdup(specs[i].name)));
 	BridgeCheck(job->host, mml_rows_create_training(job->host, &options->config, specs, n_specs, &job->rows));
+	if (job->addition != NULL)
+		BridgeCheck(job->host, mml_rows_add_domain(job->rows, job->addition->previous, job->addition->version,
+												   job->addition->domain, strlen(job->addition->domain)));
 	if (job->previous != NULL)
 		BridgeCheck(job->host, mml_rows_start_from(job->rows, job->previous, job->previous_version));
 	MemoryContextSwitchTo(caller);
@@ -115,7 +118,7 @@ ReadFacts(TrainJob *job, TupleTableSlot *slot, mml_row_facts *facts)
 	}
 	if (job->split != NULL)
 		facts->split = FactSplit(job->split, values, nulls, job->n_read, &is_test);
-	if (is_test)
+	if (is_test || (job->addition != NULL && !AdditionTakes(job->addition, facts)))
 		return false;
 	facts->has_time = job->time != NULL;
 	if (job->time != NULL)
@@ -160,6 +163,8 @@ ReadRows(TrainJob *job, const char *query)
 		ereport(NOTICE, (errmsg_plural(INT64_FORMAT " row was left out because its label or domain is NULL",
 									   INT64_FORMAT " rows were left out because label or domain is NULL",
 									   (unsigned long) job->n_left_out, job->n_left_out)));
+	if (job->addition != NULL)
+		AdditionCheckRows(job->addition, job->rows, job->options);
 	if (mml_rows_count(job->rows) == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("the source has no rows to train on"),
@@ -191,6 +196,7 @@ SaveModel(TrainJob *job, const mml_model *model, double seconds)
 	description.features = job->feature_names;
 	description.feature_types = BindingTypeNames(job->binding);
 	description.options = job->options->given;
+	description.added = job->added;
 	description.search_path = job->search_path;
 	description.seconds = seconds;
 	description.rows_left_out = job->n_left_out;
@@ -199,7 +205,11 @@ SaveModel(TrainJob *job, const mml_model *model, double seconds)
 	description.first_epoch = job->first_epoch;
 	if (job->promotion != NULL)
 		PromotionDecide(job->promotion, model, &description.decision);
+	if (job->addition != NULL)
+		AdditionDescribe(job->addition, &description);
 	version = ModelStoreSave(model, &description);
+	if (job->addition != NULL && description.decision.is_kept_back)
+		PromotionTell(job->model_name, version, &description.decision);
 	if (job->promotion != NULL)
 		PromotionTell(job->model_name, version, &description.decision);
 	return version;

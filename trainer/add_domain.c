@@ -123,6 +123,12 @@ mml_rows_add_domain(mml_rows *rows, mml_model *previous, int32_t version, const 
 	return mml_rows_start_from(rows, previous, version);
 }
 
+void
+mml_rows_set_validation(mml_rows *rows, double share)
+{
+	rows->config.validation = share;
+}
+
 uint32_t
 mml_rows_new_values(const mml_rows *rows, int feature)
 {

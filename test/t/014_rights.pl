@@ -88,6 +88,12 @@ my @uses = (
 	]);
 my @changes = map { [ $_->[0], "BEGIN; $_->[1]; ROLLBACK", $_->[2], $_->[3] ] } (
 	[ 'train(text,text,text,text,text[],jsonb)', train('m'), 't', 'train' ],
+	[
+		'add_domain(text,text,text,jsonb)',
+		q{SELECT count(*) > 0 FROM moemlora_add_domain('m', 'new', $$(SELECT user_id, id, clicked, 'new' AS place FROM shown)$$,
+			'{"epochs": 1}')},
+		't', 'add a domain'
+	],
 	[ 'retrain(text,jsonb)', q{CALL moemlora_retrain('m')}, '', 'retrain' ],
 	[ 'import(text,bytea)', q{SELECT moemlora_import('m', (SELECT model FROM exported))}, '3', 'import' ],
 	[ 'promote(text,integer)', q{SELECT moemlora_promote('m', 1)}, '', 'promote' ],

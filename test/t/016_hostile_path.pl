@@ -110,6 +110,12 @@ foreach my $case (
 	[ 'train a new model', sprintf($train, 'm'), '3' ],
 	[ 'train a version', sprintf($train, 'm'), '3' ],
 	[ 'train another model', sprintf($train, 'n'), '3' ],
+	[
+		'add a domain',
+		q{SELECT pg_catalog.count(*) FROM moemlora_add_domain('n', 'new',
+			$$(SELECT user_id, clicked, 'new'::pg_catalog.text AS place FROM public.shown)$$, '{"epochs": 1}')},
+		'3'
+	],
 	[ 'predict, record', q{SELECT pg_catalog.count(moemlora_predict('m', place, s)) FROM public.shown s}, '500' ],
 	[ 'predict, text', q{SELECT pg_catalog.count(moemlora_predict('m', 'place 1', '{"user_id": 7}'))}, '1' ],
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],

@@ -98,10 +98,13 @@ foreach my $i (0 .. $#names)
 	my $query = "(SELECT user_id AS $column, clicked AS ${\identifier(qq{${name}y})}, place OPERATOR(pg_catalog.||) $model"
 	  . " AS ${\identifier(qq{${name}d})} FROM public.shown)";
 	my $train = "SELECT pg_catalog.count(*) FROM moemlora_train($model, ${\quoted($query)}, ${\quoted(qq{${name}y})},"
-	  . " ${\quoted(qq{${name}d})}, ARRAY[$model], '{\"epochs\": 1, \"hidden\": [4], \"method\": \"backbone\"}')";
+	  . " ${\quoted(qq{${name}d})}, ARRAY[$model], '{\"epochs\": 1, \"hidden\": [4], \"method\": \"mlora\"}')";
+	my $added = $query =~ s/place OPERATOR\(pg_catalog\.\|\|\) //r;
 
 	sql($node, "CREATE ROLE $column");
 	answers($train, '1', "train: $name") foreach 1, 2;
+	answers("BEGIN; SELECT pg_catalog.count(*) FROM moemlora_add_domain($model, $model, ${\quoted($added)},"
+		  . " '{\"epochs\": 1}'); ROLLBACK", '2', "add_domain: $name");
 	answers("SELECT moemlora_predict($model, ${\quoted(qq{place 1$name})}, r) BETWEEN 0 AND 1 FROM (SELECT 7 AS $column) AS r",
 		't', "predict: $name");
 	answers("SELECT pg_catalog.count(*) FROM moemlora_evaluate($model, ${\quoted($query)}, ${\quoted(qq{${name}y})},"
