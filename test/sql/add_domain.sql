@@ -72,6 +72,13 @@ SELECT * FROM check_mode('{"method": "mlora", "recipe": "auto", "serve": "own", 
 SELECT * FROM check_mode('{"min_domain_rows": 100000}');
 SELECT * FROM check_mode('{"serve": "gate", "backbone": "xdeepfm", "cin": [4, 4]}');
 
+-- a number that did not vary in training counts for nothing, whatever the new rows have
+SELECT count(*) FROM moemlora_train('flat', '(SELECT user_id, 1.0::real AS price, clicked, shop FROM known)', 'clicked', 'shop', NULL, '{"epochs": 1, "hidden": [4], "method": "mlora"}');
+CREATE TABLE before AS SELECT id, moemlora_predict('flat', shop, c) AS p FROM known AS c;
+SELECT count(*) FROM moemlora_add_domain('flat', 'garden', 'garden');
+SELECT bool_and(moemlora_predict('flat', shop, c) = p) AS same FROM known AS c JOIN before USING (id);
+DROP TABLE before;
+
 -- the same rows make the same version, in any order
 SELECT train('a', '{"serve": "gate"}'), train('b', '{"serve": "gate"}');
 SELECT count(*) FROM moemlora_add_domain('a', 'garden', 'garden');

@@ -280,7 +280,7 @@ logloss_of(const mml_model *model, const unit_data *data)
 
 /* The domain's own taste is learned: rows not seen are scored better than before. */
 static void
-test_learns(const char *options)
+test_learns(const char *options, uint64_t seed)
 {
 	mml_config	config;
 	unit_data	data;
@@ -292,6 +292,7 @@ test_learns(const char *options)
 
 	unit_first_night(&config, &data);
 	data.n_rows = 3000;
+	data.seed = seed;
 	config.epochs = 10;
 	unit_set_all(&config, options);
 	unit_train_and_save(&unit, options, &config, &data, 1, &before);
@@ -307,6 +308,7 @@ test_learns(const char *options)
 	for (int i = 0; i < 2; i++)
 		losses[i] = logloss_of(models[i], &fresh);
 	unit_check(losses[1] < losses[0] - 0.02, "%s: logloss %g, then %g", options, losses[0], losses[1]);
+	check_scores(options, models[0], models[1]);
 	for (int i = 0; i < 2; i++)
 		mml_model_free(models[i]);
 	unit_bytes_free(&bytes);
@@ -380,8 +382,9 @@ main(void)
 	test_bits();
 	test_order();
 	test_never_worse();
-	test_learns("serve=gate");
-	test_learns("method=mlora serve=own");
+	for (uint64_t seed = 7; seed < 12; seed++)
+		test_learns("serve=gate experts_per_domain=2", seed);
+	test_learns("method=mlora serve=own", 7);
 	test_afterwards();
 	refuse("method=backbone", "d9", 9, "cannot add a domain to version 3: it has no experts");
 	refuse("gate=input", "d9", 9, "cannot add a domain to version 3: its gate weighs by input");
