@@ -477,13 +477,6 @@ extern void mml_model_get_facts(const mml_model *model, mml_model_facts *facts);
 extern int	mml_model_expert_domain(const mml_model *model, int expert);
 
 /*
- * weights: [E], those that the served mode gives the experts for rows of a domain
- * (index): zeros without experts, 1/k for each of its own, the gate's softmax.
- * False: it serves a gate over the input, whose weights differ from row to row.
- */
-extern bool mml_model_gates(const mml_model *model, int domain, float *weights);
-
-/*
  * Named tensors, as MODELS.md section 4 names them.  A view: element (i, j) is
  * values[i * stride + j].  A tensor of all experts side by side can be had as a
  * whole and by expert.  False when there is no such tensor.
@@ -549,7 +542,7 @@ typedef struct mml_glimpse
 } mml_glimpse;
 
 #define MML_DIGEST_BYTES 16
-#define MML_DIGEST_HEADS 7		/* of the file, of each section */
+#define MML_DIGEST_HEADS 8		/* of the file, of each section */
 #define MML_DIGEST_HEAD 24		/* bytes of one */
 
 /*
@@ -612,28 +605,6 @@ extern mml_status mml_scorer_explain(mml_scorer *scorer, double *start, double *
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);
 extern size_t mml_scorer_row_bytes(const mml_scorer *scorer);
 
-/* ----------------------------------------------------------------- metrics */
-
-/*
- * AUC by ranks, ties count half: the chance that a positive (label > 0.5)
- * scores above a negative.  NaN with one class only.  Exact.
- * scores, labels: [n]; scores are overwritten.  O(n log n), polls.
- */
-extern mml_status mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *auc);
-
-/*
- * AUC, the same, and of each row: a positive's share of the negatives that score
- * below it, a negative's share of the positives above it.  placements: [n].
- */
-extern mml_status mml_placements(mml_host *host, const float *scores, const float *labels, size_t n,
-								 double *placements, double *auc);
-
-/* Standard error of AUC a - AUC b from placements on the same rows, by DeLong; NaN with one row of a class. */
-extern double mml_delong(const double *a, const double *b, const float *labels, size_t n);
-
-/* Mean of -y ln p - (1-y) ln(1-p) of one row; p is held 1e-15 away from 0 and 1. */
-extern double mml_logloss_of(double probability, double label);
-
 /* ---------------------------------------------------------------- backbones */
 
 extern int	mml_backbones(void);	/* how many there are */
@@ -648,4 +619,6 @@ extern const char *mml_backbone_name(int backbone);
 extern void mml_init(void);
 
 #include "mml_programs.h"		/* what training can do besides */
+#include "mml_analysis.h"		/* the part of the door for looking into models */
+
 #endif							/* MML_H */

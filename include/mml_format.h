@@ -5,13 +5,13 @@
 #ifndef MML_FORMAT_H
 #define MML_FORMAT_H
 
-#include "mml_layers.h"
+#include "mml_profile.h"
 
 #define MML_FILE_MAGIC "moemlora"
 #define MML_FILE_VERSION 1
 #define MML_FILE_HEAD 24		/* bytes before the first section */
 #define MML_SECTION_HEAD 24		/* bytes before a section's payload */
-#define MML_SECTIONS 6
+#define MML_SECTIONS 7
 #define MML_FORMAT_PIECE ((size_t) 1 << 20) /* bytes between two polls */
 
 #define MML_TAG(a, b, c, d) \
@@ -21,6 +21,7 @@
 #define MML_TAG_PHASES MML_TAG('P', 'H', 'A', 'S')
 #define MML_TAG_FIELDS MML_TAG('F', 'I', 'E', 'L')
 #define MML_TAG_DOMAINS MML_TAG('D', 'O', 'M', 'A')
+#define MML_TAG_PROFILE MML_TAG('P', 'R', 'O', 'F')
 #define MML_TAG_TENSORS MML_TAG('T', 'E', 'N', 'S')
 
 /* A 64-bit checksum of a stream: four lanes of eight bytes.  Against accidents, not against forgers. */

@@ -505,6 +505,7 @@ struct mml_model
 	uint32_t   *expert_domain;	/* [E / k] */
 	mml_params *params;
 	mml_arena	arena;			/* of the values */
+	mml_profile *profile;
 	mml_model_facts facts;
 	int32_t		n_phases;
 	mml_phase_summary phases[MML_MAX_RUNS];
@@ -580,5 +581,10 @@ extern size_t mml_recall_bytes(const mml_shape *shape);
  */
 extern void mml_plain_tower(const mml_net *net, const mml_tower *tower, mml_recall *recall, mml_batch *batch,
 							size_t start, size_t n);
+
+/* ---- score.c ---- */
+
+/* MML_BAD_DATA: a score that is NaN. */
+extern mml_status mml_refuse_score(mml_host *host);
 
 #endif							/* MML_LAYERS_H */

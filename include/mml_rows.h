@@ -112,6 +112,9 @@ extern bool mml_field_has_vocabulary(const mml_field *field);
 /* Ids of a frozen categorical or multi field, or 1 or 0 as table_rows says. */
 extern uint32_t mml_field_table_rows(const mml_field *field);
 
+/* What is kept of the rows of a training, see mml_profile.h. */
+typedef struct mml_profile mml_profile;
+
 /* ---- rows.c: rows as they come in; dataset.c: what is made of them ---- */
 
 /*
@@ -121,8 +124,8 @@ extern uint32_t mml_field_table_rows(const mml_field *field);
  *   float  float   id      0/1    64 bits     |
  *
  * Slots: categorical: id.  Numeric: while learning the double (two words, NaN =
- * NULL), then z as float in the first.  Multi: place of its list in the items,
- * number of ids.  Vectors have no slot: their numbers lie in records of
+ * NULL), then z as float in the first and the number itself, or NaN, as float in
+ * the second.  Multi: place of its list in the items, number of ids.  Vectors have no slot: their numbers lie in records of
  * `vector_words` floats of their own.
  */
 #define MML_ROW_LABEL 0
@@ -185,6 +188,7 @@ struct mml_rows
 	size_t		n_valid;
 	int32_t    *domain_expert;	/* finished: [D + 1] first expert of a domain's id, -1 = none */
 	int32_t		n_experts;
+	mml_profile *profile;
 
 	mml_model  *previous;		/* what a warm start goes on from, owned; else NULL */
 	int32_t		previous_version;	/* its number, 0 = no warm start */

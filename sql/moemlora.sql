@@ -800,8 +800,8 @@ CREATE FUNCTION @extschema@.moemlora_gates(model text, version integer DEFAULT N
 RETURNS TABLE (domain text, expert integer, expert_domain text, weight double precision, spread double precision)
 	AS 'MODULE_PATHNAME' LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 100;
 COMMENT ON FUNCTION @extschema@.moemlora_gates(text, integer) IS
-$$How a version of a model (NULL: the current one) weighs its experts in each domain, as it is served: a row per domain and expert. expert: its number, from 0; expert_domain: the domain that it was made for; weight: 0..1, of all experts of a domain together 1, or 0 where the backbone serves; spread: standard deviation over rows, 0 where all have the same weights. No rows where a version has no experts. Needs the right to use the model.
-Errors: undefined_object (no such model or version), insufficient_privilege, feature_not_supported (a gate over the input).
+$$How a version of a model (NULL: the current one) weighs its experts in each domain, as it is served: a row per domain and expert. expert: its number, from 0; expert_domain: the domain that it was made for; weight: 0..1, of all experts of a domain together 1, or 0 where the backbone serves; spread: standard deviation over rows, 0 where all have the same weights. With a gate over the input, weight is the mean over the validation rows of the domain, noted at training; both are NULL where a domain had none, or where experts times domains are so many that only the largest domains have theirs noted. No rows where a version has no experts. Needs the right to use the model.
+Errors: undefined_object (no such model or version), insufficient_privilege.
 Example: SELECT * FROM moemlora_gates('ctr') WHERE domain <> expert_domain ORDER BY weight DESC LIMIT 10;$$;
 
 CREATE FUNCTION @extschema@.moemlora_explain(model text, domain text, features record)
@@ -835,6 +835,16 @@ COMMENT ON FUNCTION @extschema@.moemlora_compare(text[], text, text, text) IS
 $$Scores the rows of a source, read once, with several models or versions: 'ctr' is the current version, 'ctr@3' version 3. A row per model for each domain (scope domain), for all rows (all), the plain mean over domains (mean) and the mean weighted by rows (weighted). auc: of the served mode; difference: to the first model; standard_error: of that difference on the same rows, exact, by DeLong et al. (1988). verdict: better or worse than the first model, or no difference, at 95 %: the difference is beyond 1.96 standard errors, or not. It says what these rows tell of these versions; another seed of a training has luck of its own. NULL where a figure is not defined, as with labels of one class only; in means, a domain with a single positive or negative counts with the largest error there can be. Figures have 6 places.
 Errors: undefined_object (no such model or version), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column), program_limit_exceeded (moemlora.training_memory).
 Example: SELECT * FROM moemlora_compare(ARRAY['ctr@3', 'ctr'], '(SELECT * FROM interactions WHERE day = current_date)', 'clicked', 'category');$$;
+
+CREATE FUNCTION @extschema@.moemlora_drift(model text, source text, domain text)
+RETURNS TABLE (
+	feature text, domain text, rows bigint, unknown double precision, nulls double precision, psi double precision,
+	score double precision, score_shift double precision, verdict text)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 40;
+COMMENT ON FUNCTION @extschema@.moemlora_drift(text, text, text) IS
+$$How far rows, which need no labels, are from those that the current version of a model was trained on: over all rows (domain NULL), then by domain; in each first the scores (feature NULL), then every feature. unknown, nulls: share of values that the model does not know, and of NULLs (arrays: without elements; vectors: of zeros). psi: population stability index, of the 16 most frequent categories, all others, NULL and unknown; of the deciles of a number, or of the length of a vector; of scores by half a unit of their logits. score: their mean; score_shift: that minus the mean score of the validation rows. verdict: of a feature retrain from a psi of 0.25 on, watch from 0.1 on, fine below, and fine wherever rows are so few that luck could make such a psi; of scores the worst of the whole domain, in the first row the worst of all. Training rows have no unknown values: expected are as many as the validation rows have. A model keeps what it needs of a sample of its training rows, of the largest domains in 1 MB; what others are like is in all rows only. NULL where a figure is not defined. Needs the right to use the model.
+Errors: undefined_object (no such model), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column).
+Example: SELECT * FROM moemlora_drift('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'category') WHERE verdict <> 'fine' ORDER BY psi DESC;$$;
 
 -- The aggregates; they are exact, and partial states of parallel plans add up.
 

@@ -33,22 +33,24 @@ NameOfDomain(const mml_model *model, int domain)
 
 /* --------------------------------------------------------------------- gates */
 
-/* A row for each expert, as the domain weighs it. */
+/* A row for each expert, as the domain weighs it; without weights where nobody knows them. */
 static void
-PutGates(ResultRows *result, const mml_model *model, int domain, int n_experts, const float *weights)
+PutGates(ResultRows *result, const mml_model *model, int domain, int n_experts, float *weights)
 {
+	float	   *spreads = weights + n_experts;
 	Datum		values[5];
 	bool		nulls[5] = {false};
 	int			expert;
 
 	values[0] = NameOfDomain(model, domain);
-	values[4] = Float8GetDatum(0.0);
+	nulls[3] = nulls[4] = !mml_model_gates(model, domain, weights, spreads);
 	for (expert = 0; expert < n_experts; expert++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		values[1] = Int32GetDatum(expert);
 		values[2] = NameOfDomain(model, mml_model_expert_domain(model, expert));
 		values[3] = RoundedFloat(weights[expert]);
+		values[4] = RoundedFloat(spreads[expert]);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);
 		pfree(DatumGetPointer(values[2]));
 	}
@@ -71,16 +73,9 @@ moemlora_gates(PG_FUNCTION_ARGS)
 	ModelStoreResolve(name, ArgumentVersion(fcinfo, 1), snapshot, MODEL_USE, &version);
 	model = ModelCacheGet(&version, snapshot)->model;
 	mml_model_get_facts(model, &facts);
-	weights = palloc0(Max(facts.n_experts, 1) * sizeof(float));
+	weights = palloc0(2 * Max(facts.n_experts, 1) * sizeof(float));
 	for (domain = 0; domain < mml_model_domains(model); domain++)
-	{
-		if (!mml_model_gates(model, domain, weights))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("the expert weights of model \"%s\" differ from row to row", name),
-							errdetail("Version %d is served by a gate over the input.", version.number),
-							errhint("moemlora_explain() shows those of a row.")));
 		PutGates(&result, model, domain, facts.n_experts, weights);
-	}
 	return (Datum) 0;
 }
 

@@ -307,6 +307,7 @@ PutFacts(JsonWriter *json, const mml_model *model)
 	mml_model_get_facts(model, &facts);
 	PutInteger(json, "format_version", mml_format_version());
 	PutInteger(json, "bytes", (int64) mml_model_saved_bytes(model));
+	PutInteger(json, "profile_bytes", (int64) mml_model_profile_bytes(model));
 	PutChoice(json, model, "backbone");
 	PutChoice(json, model, "method");
 	PutChoice(json, model, "recipe");

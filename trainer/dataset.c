@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_profile.h"
 
 #define ROWS_PER_POLL 4096
 #define SPLIT_STREAM 0x73706C6974ULL
@@ -365,11 +365,12 @@ write_z(mml_rows *rows, const moments *of, int n)
 		{
 			const mml_field *field = &rows->fields[of[j].field];
 			double		x;
-			float		z;
+			float		number[2];	/* z, and the number itself */
 
 			memcpy(&x, record + field->slot, sizeof(x));
-			z = isnan(x) ? 0.0f : (float) ((x - field->mean) * field->inverse_std);
-			memcpy(record + field->slot, &z, sizeof(z));
+			number[0] = isnan(x) ? 0.0f : (float) ((x - field->mean) * field->inverse_std);
+			number[1] = (float) x;
+			memcpy(record + field->slot, number, sizeof(number));
 		}
 	}
 	return MML_OK;
@@ -510,6 +511,7 @@ mml_rows_finish(mml_rows *rows)
 	MML_TRY(settle_fields(rows));
 	MML_TRY(standardize(rows));
 	MML_TRY(final_order(rows));
+	MML_TRY(mml_profile_rows(rows));
 	rows->is_finished = true;
 	return MML_OK;
 }

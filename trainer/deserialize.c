@@ -426,6 +426,107 @@ get_domains(source *from, mml_model *model)
 	return MML_OK;
 }
 
+static mml_status
+get_cuts(source *from, mml_profile_field *to)
+{
+	MML_TRY(get_u32(from, &to->n_cuts));
+	if (to->n_cuts > MML_PROFILE_CUTS)
+		return bad(from, "profile's cuts");
+	MML_TRY(get_array(from, to->cuts, to->n_cuts, sizeof(uint32_t)));
+	for (uint32_t i = 1; i < to->n_cuts; i++)
+		if (to->cuts[i] <= to->cuts[i - 1])
+			return bad(from, "profile's cuts");
+	return MML_OK;
+}
+
+static mml_status
+get_counts(source *from, uint64_t *counts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		uint32_t	count;
+
+		MML_TRY(get_u32(from, &count));
+		counts[i] = count;
+	}
+	return MML_OK;
+}
+
+/* Memory is taken once its bytes are there. */
+static mml_status
+get_group(source *from, const mml_model *model, mml_profile_group *group)
+{
+	mml_profile *profile = model->profile;
+	mml_score_profile *scores = &group->scores[model->facts.served];
+
+	MML_TRY(get_counts(from, group->counts, profile->n_bins));
+	MML_TRY(get_counts(from, group->valid, 2 * (size_t) profile->n_features));
+	for (uint32_t f = 0; f < profile->n_features; f++)
+		if (group->valid[2 * f + 1] > group->valid[2 * f])
+			return bad(from, "profile's counts");
+	MML_TRY(get_f64(from, &scores->mean));
+	if (scores->mean < 0.0 || scores->mean > 1.0)
+		return bad(from, "mean score");
+	return get_counts(from, scores->counts, MML_SCORE_BINS);
+}
+
+static mml_status
+get_groups(source *from, const mml_model *model)
+{
+	mml_profile *profile = model->profile;
+	uint64_t	words = mml_profile_group_words(profile);
+
+	MML_TRY(check_room(from, words, sizeof(uint32_t), "profile"));
+	MML_TRY(mml_profile_open(from->host, profile, &profile->all));
+	MML_TRY(get_group(from, model, &profile->all));
+	for (uint32_t d = 0; d < profile->n_domains; d++)
+	{
+		int32_t		has_group;
+
+		MML_TRY(get_i32(from, 0, 1, "profile", &has_group));
+		if (!has_group)
+			continue;
+		MML_TRY(check_room(from, words, sizeof(uint32_t), "profile"));
+		MML_TRY(mml_profile_open_domain(from->host, profile, d));
+		MML_TRY(get_group(from, model, profile->domains[d]));
+	}
+	return MML_OK;
+}
+
+static mml_status
+get_gates(source *from, mml_model *model)
+{
+	uint64_t	n = 2 * (uint64_t) model->facts.n_experts;
+
+	for (uint32_t d = 0; d < model->profile->n_domains; d++)
+	{
+		float	  **gates = &model->profile->gates[d];
+		int32_t		has_gates;
+
+		MML_TRY(get_i32(from, 0, 1, "gates", &has_gates));
+		if (!has_gates)
+			continue;
+		MML_TRY(check_room(from, n, sizeof(float), "gates"));
+		MML_TRY(MML_NEW(from->host, *gates, n));
+		MML_TRY(get_array(from, *gates, n, sizeof(float)));
+		for (uint64_t i = 0; i < n; i++)
+			if (!((*gates)[i] >= 0.0f && (*gates)[i] <= 1.0f))
+				return bad(from, "gates");
+	}
+	return MML_OK;
+}
+
+static mml_status
+get_profile(source *from, mml_model *model)
+{
+	MML_TRY(mml_profile_create(from->host, model->n_fields, model->names->n, &model->profile));
+	for (uint32_t f = 0; f < model->profile->n_features; f++)
+		MML_TRY(get_cuts(from, &model->profile->fields[f]));
+	mml_profile_place(model->profile);
+	MML_TRY(get_groups(from, model));
+	return get_gates(from, model);
+}
+
 /* Slots of the rows follow from the fields, as for training. */
 static mml_status
 lay_out_fields(source *from, mml_model *model)
@@ -512,6 +613,7 @@ static const section sections[MML_SECTIONS] = {
 	{MML_TAG_PHASES, get_phases},
 	{MML_TAG_FIELDS, get_fields},
 	{MML_TAG_DOMAINS, get_domains},
+	{MML_TAG_PROFILE, get_profile},
 	{MML_TAG_TENSORS, get_tensors},
 };
 

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_profile.h"
 
 mml_status
 mml_model_create(mml_host *host, mml_model **model)
@@ -66,6 +66,7 @@ mml_model_free(mml_model *model)
 	mml_release(host, model->domain_expert);
 	mml_release(host, model->expert_domain);
 	mml_params_free(host, model->params);
+	mml_profile_free(host, model->profile);
 	mml_arena_free(&model->arena);
 	mml_release(host, model);
 }
@@ -81,7 +82,8 @@ mml_model_config(const mml_model *model)
 size_t
 mml_model_bytes(const mml_model *model)
 {
-	size_t		bytes = mml_arena_bytes(&model->arena) + sizeof(*model);
+	size_t		bytes = mml_arena_bytes(&model->arena) + mml_profile_bytes(model->profile, model->facts.n_experts) +
+		sizeof(*model);
 
 	for (int f = 0; f < model->n_fields; f++)
 		bytes += (size_t) model->fields[f].vocabulary.n * (sizeof(uint64_t) + 2 * sizeof(uint32_t)) + sizeof(mml_field);
@@ -165,12 +167,22 @@ mml_model_expert_domain(const mml_model *model, int expert)
 }
 
 bool
-mml_model_gates(const mml_model *model, int domain, float *weights)
+mml_model_gates(const mml_model *model, int domain, float *weights, float *spreads)
 {
+	size_t		e = (size_t) model->facts.n_experts;
+	const float *gates = model->profile->gates[domain];
 	mml_tensor_view gate = {.values = NULL};
 
-	if (model->facts.served == MML_MODE_GATE && !mml_model_tensor(model, "gate.domain", &gate))
-		return false;
+	memset(spreads, 0, e * sizeof(float));
+	if (model->facts.served == MML_MODE_GATE && model->domain_expert[domain + 1] >= 0 &&
+		!mml_model_tensor(model, "gate.domain", &gate))
+	{
+		if (gates == NULL)
+			return false;
+		memcpy(weights, gates, e * sizeof(float));
+		memcpy(spreads, gates + e, e * sizeof(float));
+		return true;
+	}
 	mml_gate_weights(&model->params->shape, model->facts.served, gate.values, model->domain_expert[domain + 1], weights);
 	return true;
 }

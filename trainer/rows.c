@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_layers.h"
+#include "mml_profile.h"
 
 #define TRAINING_ROW_SHIFT 12
 #define ITEM_PAGE ((size_t) 1 << MML_ITEM_SHIFT)
@@ -127,6 +127,7 @@ mml_rows_free(mml_rows *rows)
 		mml_release(host, rows->names);
 	}
 	mml_model_free(rows->previous);
+	mml_profile_free(host, rows->profile);
 	mml_arena_free(&rows->arena);
 	mml_release(host, rows->row_pages);
 	mml_release(host, rows->vector_pages);
@@ -280,6 +281,13 @@ store_float(uint32_t *slot, float value)
 	memcpy(slot, &value, sizeof(value));
 }
 
+static void
+store_number(uint32_t *slot, float z, float value)
+{
+	store_float(slot, z);
+	store_float(slot + 1, value);
+}
+
 mml_status
 mml_put_null(mml_rows *rows, int f)
 {
@@ -297,7 +305,7 @@ mml_put_null(mml_rows *rows, int f)
 			if (rows->is_learning)
 				store_double(slot, NAN);
 			else
-				store_float(slot, 0.0f);
+				store_number(slot, 0.0f, NAN);
 			break;
 		case MML_MULTI:
 			slot[0] = slot[1] = 0;
@@ -343,7 +351,7 @@ put_number(mml_rows *rows, int f, double value)
 	z = (value - field->mean) * field->inverse_std;
 	if (MML_UNLIKELY(!(fabs(z) <= FLT_MAX)))
 		return mml_fail(rows->host, MML_BAD_DATA, "feature \"%s\" is too far from the values of training", field->name);
-	store_float(slot, (float) z);
+	store_number(slot, (float) z, (float) value);
 	return MML_OK;
 }
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_train.h"
+#include "mml_profile.h"
 
 #define ROWS_PER_POLL 65536
 #define COPY_PIECE ((size_t) 1 << 20)	/* floats between two polls */
@@ -234,6 +234,7 @@ share_all(mml_run *run)
 	}
 	shape = &run->params->shape;
 	run->shape = *shape;
+	MML_TRY(mml_profile_open_gates(run));
 	MML_TRY(check_memory(run));
 	MML_TRY(share_order(run));
 	MML_TRY(mml_params_allocate(run->params, run->arena, states_of(run->method)));
@@ -462,7 +463,7 @@ copy_values(mml_run *run, mml_model *model)
 	return MML_OK;
 }
 
-/* Takes fields, names and the experts' table away from the rows. */
+/* Takes fields, names, the experts' table and the profile away from the rows. */
 static void
 take_from_rows(mml_rows *rows, mml_model *model)
 {
@@ -470,6 +471,8 @@ take_from_rows(mml_rows *rows, mml_model *model)
 	model->fields = rows->fields;
 	model->names = rows->names;
 	model->domain_expert = rows->domain_expert;
+	model->profile = rows->profile;
+	rows->profile = NULL;
 	rows->fields = NULL;
 	rows->names = NULL;
 	rows->domain_expert = NULL;
@@ -521,6 +524,8 @@ mml_run_take_part(mml_run *run, mml_host *host, const mml_team *team)
 
 	MML_TRY(mml_run_join(run, host, team, &member));
 	status = mml_run_execute(member);
+	if (status == MML_OK && member->is_leader)
+		status = mml_profile_note_gates(member);
 	mml_run_leave(member);
 	return status;
 }

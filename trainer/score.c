@@ -307,11 +307,11 @@ mml_score_logits(mml_scorer *scorer, float *logits)
 	return status;
 }
 
-static mml_status
-refuse_nan(mml_scorer *scorer)
+mml_status
+mml_refuse_score(mml_host *host)
 {
-	(void) mml_fail(scorer->host, MML_BAD_DATA, "the score of a row is not a number");
-	mml_fail_detail(scorer->host, "A numeric or vector feature is too far from the values of training.");
+	(void) mml_fail(host, MML_BAD_DATA, "the score of a row is not a number");
+	mml_fail_detail(host, "A numeric or vector feature is too far from the values of training.");
 	return MML_BAD_DATA;
 }
 
@@ -325,7 +325,7 @@ mml_score(mml_scorer *scorer, float *probabilities)
 	{
 		probabilities[i] = (float) mml_sigmoid(probabilities[i]);
 		if (MML_UNLIKELY(isnan(probabilities[i])))
-			return refuse_nan(scorer);
+			return mml_refuse_score(scorer->host);
 	}
 	return MML_OK;
 }
@@ -371,7 +371,7 @@ score_without(mml_scorer *scorer, int first, int end, double *logit)
 	mml_rows_end_raw(rows, 0.0f, 1.0f, scorer->kept[MML_ROW_DOMAIN], 0);
 	MML_TRY(mml_score_logits(scorer, &value));
 	*logit = value;
-	return isnan(value) ? refuse_nan(scorer) : MML_OK;
+	return isnan(value) ? mml_refuse_score(scorer->host) : MML_OK;
 }
 
 /* Of the row that was scored last. */

@@ -8,7 +8,7 @@
  *   offset  bytes
  *        0      8  "moemlora"
  *        8      4  version of the format u32 = 1
- *       12      4  number of sections u32 = 6
+ *       12      4  number of sections u32 = 7
  *       16      8  bytes of all, these included, u64
  *       24         the sections in the order below, each:
  *
@@ -35,6 +35,13 @@
  *   DOMA  count u32, then per domain by name: name text, rows i64, positives
  *         i64, validation rows i64, has experts i32 (0/1), AUC without experts
  *         f64, with its own f64, by the gate f64
+ *   PROF  per feature: number of cuts u32, at most 16, and so many u32 ascending;
+ *         then a group for all rows; then per domain: has a group i32 (0/1), the
+ *         group; then per domain: has gates i32 (0/1), means f32 per expert, spreads
+ *         f32 per expert.  What bins and cuts are: mml_profile.h.  A group: values
+ *         of training rows u32 per bin of each feature; per feature values of
+ *         validation rows u32 and how many of them are unknown u32; mean score f64
+ *         and validation rows u32 per bin of scores
  *   TENS  per tensor in the order that params.c declares them: name text (of
  *         embedding., linear. and projection. without the feature's name, which
  *         follows from the order), rows u64, columns u64, the numbers f32 row
@@ -347,6 +354,49 @@ put_domains(sink *to, const mml_model *model)
 }
 
 static void
+put_counts(sink *to, const uint64_t *counts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		put_u32(to, (uint32_t) counts[i]);
+}
+
+static void
+put_group(sink *to, const mml_model *model, const mml_profile_group *group)
+{
+	const mml_score_profile *scores = &group->scores[model->facts.served];
+
+	put_counts(to, group->counts, model->profile->n_bins);
+	put_counts(to, group->valid, 2 * (size_t) model->profile->n_features);
+	put_f64(to, scores->mean);
+	put_counts(to, scores->counts, MML_SCORE_BINS);
+}
+
+static void
+put_profile(sink *to, const mml_model *model)
+{
+	const mml_profile *profile = model->profile;
+
+	for (uint32_t f = 0; f < profile->n_features; f++)
+	{
+		put_u32(to, profile->fields[f].n_cuts);
+		put_array(to, profile->fields[f].cuts, profile->fields[f].n_cuts, sizeof(uint32_t));
+	}
+	put_group(to, model, &profile->all);
+	for (uint32_t d = 0; d < profile->n_domains; d++)
+	{
+		put_i32(to, profile->domains[d] != NULL);
+		if (profile->domains[d] != NULL)
+			put_group(to, model, profile->domains[d]);
+	}
+	for (uint32_t d = 0; d < profile->n_domains; d++)
+	{
+		put_i32(to, profile->gates[d] != NULL);
+		if (profile->gates[d] != NULL)
+			put_array(to, profile->gates[d], 2 * (uint64_t) model->facts.n_experts, sizeof(float));
+	}
+}
+
+static void
 put_tensors(sink *to, const mml_model *model)
 {
 	for (int32_t i = 0; i < model->params->n_tensors; i++)
@@ -372,6 +422,7 @@ static const section sections[MML_SECTIONS] = {
 	{MML_TAG_PHASES, put_phases},
 	{MML_TAG_FIELDS, put_fields},
 	{MML_TAG_DOMAINS, put_domains},
+	{MML_TAG_PROFILE, put_profile},
 	{MML_TAG_TENSORS, put_tensors},
 };
 
@@ -385,6 +436,15 @@ mml_model_saved_bytes(const mml_model *model)
 	for (int i = 0; i < MML_SECTIONS; i++)
 		sections[i].emit(&counter, model);
 	return MML_FILE_HEAD + MML_SECTIONS * MML_SECTION_HEAD + counter.n;
+}
+
+uint64_t
+mml_model_profile_bytes(const mml_model *model)
+{
+	sink		counter = {.host = model->host};
+
+	put_profile(&counter, model);
+	return MML_SECTION_HEAD + counter.n;
 }
 
 static mml_status

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "mml_train.h"
+#include "mml_profile.h"
 
 #define OWN_SHARE_GATE 0.95
 #define OWN_SHARE_GATED 0.5
@@ -205,7 +205,10 @@ note_domain_aucs(mml_member *member, mml_mode mode, bool has_mode, double *aucs)
 	mml_run    *run = member->run;
 
 	if (has_mode)
+	{
 		MML_TRY(mml_domain_aucs(member, aucs));
+		mml_profile_note_scores(run->rows->profile, mode, member->logits, member->valid_start);
+	}
 	for (uint32_t d = 1; d < run->n_domain_ids; d++)
 	{
 		mml_domain *domain = &run->rows->names->entries[d - 1];

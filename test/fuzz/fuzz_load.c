@@ -154,6 +154,40 @@ score(mml_host *host, const mml_model *model, size_t capacity)
 	mml_scorer_free(scorer);
 }
 
+/* All that moemlora_drift() and moemlora_gates() ask. */
+static void
+analyse(mml_host *host, const mml_model *model)
+{
+	mml_model_facts facts;
+	mml_scorer *scorer = NULL;
+	mml_drift  *drift = NULL;
+	mml_shift	shift;
+	float	   *weights;
+
+	mml_model_get_facts(model, &facts);
+	weights = calloc((size_t) facts.n_experts + 1, 2 * sizeof(float));
+	for (int d = 0; d < mml_model_domains(model); d++)
+		(void) mml_model_gates(model, d, weights, weights + facts.n_experts);
+	free(weights);
+	if (mml_scorer_create(host, model, facts.served, N_ROWS, 0, &scorer) == MML_OK &&
+		mml_drift_create(host, model, &drift) == MML_OK)
+	{
+		for (int row = 0; row < N_ROWS; row++)
+			(void) push_row(mml_scorer_rows(scorer), model, row);
+		(void) mml_drift_add(drift, scorer);
+		for (int d = -1; d < mml_model_domains(model); d++)
+		{
+			if (d >= 0 && !mml_model_has_profile(model, d))
+				continue;
+			mml_drift_scores(drift, d, &shift);
+			for (int f = 0; f < mml_model_features(model); f++)
+				mml_drift_feature(drift, d, f, &shift);
+		}
+	}
+	mml_drift_free(drift);
+	mml_scorer_free(scorer);
+}
+
 /* All that moemlora_inspect() asks. */
 static void
 inspect(const mml_model *model)
@@ -170,6 +204,7 @@ inspect(const mml_model *model)
 		mml_model_get_tensor(model, i, &tensor);
 		bytes += tensor.rows * tensor.cols * sizeof(float);
 	}
+	bytes += mml_model_profile_bytes(model);
 	require(bytes <= mml_model_saved_bytes(model));
 }
 
@@ -228,6 +263,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 		inspect(model);
 		score(&host, model, 1);
 		score(&host, model, N_ROWS);
+		analyse(&host, model);
 		store_again(&host, model);
 		mml_model_free(model);
 	}

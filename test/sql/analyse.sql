@@ -122,7 +122,7 @@ SELECT train('input', '{"recipe": "gated", "serve": "gate", "gate": "input"}');
 SELECT component, count(*), round(sum(contribution)::numeric, 5) AS sum, count(DISTINCT contribution) > 3 AS differ
 FROM visits AS v, moemlora_explain('input', category, v) WHERE id < 4 AND component = 'expert' GROUP BY component;
 
-SELECT * FROM moemlora_gates('input');
+SELECT domain, count(*), round(sum(weight)::numeric, 5) AS sum, bool_and(spread > 0) AS spread FROM moemlora_gates('input') GROUP BY 1 ORDER BY 1;
 
 -- compare: the figures of moemlora_evaluate(), and the difference to the first
 SELECT train('input', '{"method": "backbone", "seed": 5, "learning_rate": 0.1}');

@@ -120,7 +120,7 @@ EXCEPTION WHEN data_corrupted THEN
 END $$;
 SELECT refusal(''), refusal('\x00'), refusal('This is a text that is no model at all.');
 SELECT refusal(set_byte(model, 0, 77)) AS magic, refusal(set_byte(model, 8, 0)) AS older, refusal(set_byte(model, 8, 2)) AS newer,
-	refusal(set_byte(model, 12, 7)) AS sections FROM kept WHERE version = 1;
+	refusal(set_byte(model, 12, 6)) AS sections FROM kept WHERE version = 1;
 SELECT refusal(substr(model, 1, length(model) - 1)) AS cut, refusal(model || '\x00') AS longer, refusal(model || model) AS twice FROM kept WHERE version = 1;
 SELECT refusal(set_bit(model, 8 * (length(model) - 1), 1 - get_bit(model, 8 * (length(model) - 1)))) AS flipped FROM kept WHERE version = 1;
 SELECT refused, count(*) > 100 AS often FROM kept, generate_series(0, length(model) - 1, 41) AS at, LATERAL (SELECT refusal(substr(model, 1, at)) <> 'imported') AS r(refused)

@@ -1,0 +1,91 @@
+/*
+ * mml_analysis.h - the second half of the door in mml.h, which includes it: how
+ * good scores are, what a model makes of rows, and how far rows have moved from
+ * those of training.
+ *
+ * Letters as in mml.h.
+ */
+#ifndef MML_ANALYSIS_H
+#define MML_ANALYSIS_H
+
+#include "mml.h"
+
+/* ----------------------------------------------------------------- metrics */
+
+/*
+ * AUC by ranks, ties count half: the chance that a positive (label > 0.5)
+ * scores above a negative.  NaN with one class only.  Exact.
+ * scores, labels: [n]; scores are overwritten.  O(n log n), polls.
+ */
+extern mml_status mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *auc);
+
+/*
+ * AUC, the same, and of each row: a positive's share of the negatives that score
+ * below it, a negative's share of the positives above it.  placements: [n].
+ */
+extern mml_status mml_placements(mml_host *host, const float *scores, const float *labels, size_t n,
+								 double *placements, double *auc);
+
+/* Standard error of AUC a - AUC b from placements on the same rows, by DeLong; NaN with one row of a class. */
+extern double mml_delong(const double *a, const double *b, const float *labels, size_t n);
+
+/* Mean of -y ln p - (1-y) ln(1-p) of one row; p is held 1e-15 away from 0 and 1. */
+extern double mml_logloss_of(double probability, double label);
+
+/* ------------------------------------------------------------------- gates */
+
+/*
+ * weights: [E], those that the served mode gives the experts for rows of a domain
+ * (index): zeros without experts, 1/k for each of its own, the gate's softmax.
+ * Of a gate over the input, whose weights differ from row to row, the mean over
+ * the domain's validation rows; spreads: [E] the standard deviation over them,
+ * else 0.  False: they are not known, as there were no such rows, or so many
+ * domains that only the largest have them.
+ */
+extern bool mml_model_gates(const mml_model *model, int domain, float *weights, float *spreads);
+
+/* ------------------------------------------------------------------- drift */
+
+/*
+ * How the rows of today differ from those of training: counted as they are
+ * scored, by the bins that the model keeps of its training rows (mml_profile.h).
+ */
+typedef struct mml_drift mml_drift;
+
+extern mml_status mml_drift_create(mml_host *host, const mml_model *model, mml_drift **drift);
+extern void mml_drift_free(mml_drift *drift);
+
+/* Counts the rows that the model's scorer holds, and scores and forgets them. */
+extern mml_status mml_drift_add(mml_drift *drift, mml_scorer *scorer);
+
+/* Whether the model knows what the training rows of a domain (index) were like: of the largest domains alone. */
+extern bool mml_model_has_profile(const mml_model *model, int domain);
+
+/* Bytes that this knowledge takes in the stored model. */
+extern uint64_t mml_model_profile_bytes(const mml_model *model);
+
+/* Whether there were training rows of a domain of that name. */
+extern bool mml_model_knows_domain(const mml_model *model, const char *name, size_t length);
+
+/* counts: [features] += values of the rows held by a scorer that are unknown to its model. */
+extern void mml_rows_count_unknown(const mml_rows *rows, uint64_t *counts);
+
+/* NaN: not defined. */
+typedef struct mml_shift
+{
+	uint64_t	rows;			/* counted */
+	double		unknown;		/* share of values unknown to the model */
+	double		missing;		/* share of NULLs */
+	double		psi;			/* population stability index against the training rows */
+	double		luck;			/* what it stays below where only luck is at work, but for one time in 30,000 */
+	double		score;			/* of scores: their mean */
+	double		score_before;	/* and that of the validation rows */
+} mml_shift;
+
+/* Of a feature in a domain (index; -1: in all rows).  A domain must have a profile. */
+extern void mml_drift_feature(const mml_drift *drift, int domain, int feature, mml_shift *shift);
+
+/* The same of the scores; unknown and missing are not defined. */
+extern void mml_drift_scores(const mml_drift *drift, int domain, mml_shift *shift);
+
+#endif							/* MML_ANALYSIS_H */
