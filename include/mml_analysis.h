@@ -88,4 +88,46 @@ extern void mml_drift_feature(const mml_drift *drift, int domain, int feature, m
 /* The same of the scores; unknown and missing are not defined. */
 extern void mml_drift_scores(const mml_drift *drift, int domain, mml_shift *shift);
 
+/* -------------------------------------------------------------- importance */
+
+/*
+ * At most `most` rows out of any number, which follow from what the rows are and
+ * not from their order: push each into mml_sample_rows() as into a scorer's set,
+ * then mml_sample_take().
+ */
+typedef struct mml_sample mml_sample;
+
+extern mml_status mml_sample_create(mml_host *host, const mml_model *model, size_t most, mml_sample **sample);
+extern void mml_sample_free(mml_sample *sample);
+extern mml_rows *mml_sample_rows(mml_sample *sample);
+
+/* Takes or drops the row just pushed; `domain` is its domain's name, `number` what the caller calls it by. */
+extern mml_status mml_sample_take(mml_sample *sample, float label, const char *domain, size_t length, int number);
+
+/* After the last row: ranks: [n_domains] the place of each number in the order of results. */
+extern mml_status mml_sample_finish(mml_sample *sample, const int *ranks, int n_domains);
+
+/* Rows taken, and of how many. */
+extern size_t mml_sample_count(const mml_sample *sample);
+extern uint64_t mml_sample_seen(const mml_sample *sample);
+
+/*
+ * What the rows lose in AUC when the values of a feature are permuted among the
+ * rows of the same domain, by place of the domain, and over all rows in the last
+ * place; the mean of a few permutations.  NaN: not defined.
+ */
+#define MML_PERMUTATIONS 5
+
+typedef struct mml_importance
+{
+	int64_t		rows;
+	int64_t		positives;
+	double		lost;
+	double		error;			/* standard error of that on such rows, by DeLong */
+} mml_importance;
+
+/* scorer: of the same model; importances: [n_domains + 1] */
+extern mml_status mml_sample_importance(mml_sample *sample, mml_scorer *scorer, int feature,
+										mml_importance *importances);
+
 #endif							/* MML_ANALYSIS_H */

@@ -78,8 +78,8 @@ typedef struct mml_profile_group
  * Counted are samples, by a step through the canonical order: so they do not
  * depend on the order of the rows, and cost as much with many rows as with few.
  */
-#define MML_PROFILE_ALL_ROWS 50000	/* at most, of all training rows; so below */
-#define MML_PROFILE_DOMAIN_ROWS 10000	/* of those of a domain */
+#define MML_PROFILE_ALL_ROWS 20000	/* at most, of all training rows; so below */
+#define MML_PROFILE_DOMAIN_ROWS 5000	/* of those of a domain */
 #define MML_PROFILE_CUT_ROWS 8192	/* that the cuts follow from */
 
 /* Words that the groups of domains may take together, largest domains first; and the means of gates. */

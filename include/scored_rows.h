@@ -9,14 +9,7 @@
 #ifndef MOEMLORA_SCORED_ROWS_H
 #define MOEMLORA_SCORED_ROWS_H
 
-#include "moemlora.h"
-
-/* A domain's name; zero-terminated. */
-typedef struct ScoredDomain
-{
-	const char *bytes;
-	Size		length;
-} ScoredDomain;
+#include "domain_list.h"
 
 /* One way to score. */
 typedef struct ScoredWay
@@ -48,14 +41,11 @@ typedef struct ScoredRows
 	Size		held;			/* that there is room for */
 	float	   *labels;			/* [held] */
 	int		   *domains;		/* [held] index of arrival, later in order of names */
+	uint64	   *unknown;		/* [features] values that the first way's model does not know; NULL: nobody asks */
 	int64		n_read;
 	int64		n_left_out;
 
-	/* Domains met */
-	struct HTAB *entries;
-	ScoredDomain *names;		/* [n_domains] */
-	int			n_domains;
-	int			names_held;
+	DomainList	list;			/* domains met */
 
 	/* When all rows are read */
 	Size	   *order;			/* [n_rows] by domain */

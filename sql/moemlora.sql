@@ -836,6 +836,15 @@ $$Scores the rows of a source, read once, with several models or versions: 'ctr'
 Errors: undefined_object (no such model or version), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column), program_limit_exceeded (moemlora.training_memory).
 Example: SELECT * FROM moemlora_compare(ARRAY['ctr@3', 'ctr'], '(SELECT * FROM interactions WHERE day = current_date)', 'clicked', 'category');$$;
 
+CREATE FUNCTION @extschema@.moemlora_importance(model text, source text, label text, domain text, rows integer DEFAULT 50000)
+RETURNS TABLE (
+	feature text, domain text, importance double precision, standard_error double precision, rows bigint, positives bigint)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 40;
+COMMENT ON FUNCTION @extschema@.moemlora_importance(text, text, text, text, integer) IS
+$$What the current version of a model would lose without a feature: the AUC of the rows of a source minus their AUC when the values of the feature are permuted among the rows of the same domain, the mean of 5 permutations. First over all rows (domain NULL), then by domain, each from the most important feature to the least. standard_error: of the importance on such rows, by DeLong et al. (1988); what is within two of them of 0 may be luck. Features that say the same stand in for each other, so that each alone may seem unimportant. Of more than `rows` rows a sample is taken, and said, which follows from what the rows are: the result is the same whatever their order and the plan. NULL where AUC is not defined, as with labels of one class. Needs the right to use the model.
+Errors: undefined_object (no such model), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column), program_limit_exceeded (moemlora.training_memory).
+Example: SELECT * FROM moemlora_importance('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'clicked', 'category') WHERE domain IS NULL;$$;
+
 CREATE FUNCTION @extschema@.moemlora_drift(model text, source text, domain text)
 RETURNS TABLE (
 	feature text, domain text, rows bigint, unknown double precision, nulls double precision, psi double precision,

@@ -4,9 +4,7 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "scored_rows.h"
@@ -14,82 +12,6 @@
 #define BLOCK_ROWS 512
 #define FIRST_ROWS 4096			/* that there is room for at first */
 #define RANKING_BYTES 48		/* of a row while the AUC of its domain is found out, at most */
-
-typedef struct DomainEntry
-{
-	ScoredDomain key;			/* must be first */
-	int			index;			/* order of arrival */
-} DomainEntry;
-
-/* -------------------------------------------------------------------- domains */
-
-static uint32
-HashDomain(const void *key, Size size pg_attribute_unused())
-{
-	const ScoredDomain *domain = key;
-
-	return hash_bytes((const unsigned char *) domain->bytes, (int) domain->length);
-}
-
-static int
-CompareDomains(const void *a, const void *b)
-{
-	const ScoredDomain *left = a;
-	const ScoredDomain *right = b;
-	int			order = memcmp(left->bytes, right->bytes, Min(left->length, right->length));
-
-	if (order == 0 && left->length != right->length)
-		order = left->length < right->length ? -1 : 1;
-	return order;
-}
-
-static int
-MatchDomains(const void *a, const void *b, Size size pg_attribute_unused())
-{
-	return CompareDomains(a, b);
-}
-
-static void
-InitDomains(ScoredRows *rows)
-{
-	HASHCTL		control;
-
-	memset(&control, 0, sizeof(control));
-	control.keysize = sizeof(ScoredDomain);
-	control.entrysize = sizeof(DomainEntry);
-	control.hash = HashDomain;
-	control.match = MatchDomains;
-	control.hcxt = rows->context;
-	rows->entries = hash_create("moemlora evaluated domains", 256, &control,
-								HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
-/* The domain's number in order of arrival. */
-static int
-DomainIndex(ScoredRows *rows, const char *bytes, Size length)
-{
-	ScoredDomain key = {bytes, length};
-	bool		is_found;
-	DomainEntry *entry = hash_search(rows->entries, &key, HASH_ENTER, &is_found);
-	char	   *copy;
-
-	if (is_found)
-		return entry->index;
-	copy = MemoryContextAlloc(rows->context, length + 1);
-	memcpy(copy, bytes, length);
-	copy[length] = '\0';
-	entry->key.bytes = copy;
-	entry->index = rows->n_domains;
-	if (rows->n_domains == rows->names_held)
-	{
-		rows->names_held = Max(64, rows->names_held * 2);
-		rows->names = rows->names == NULL ?
-			MemoryContextAllocHuge(rows->context, rows->names_held * sizeof(ScoredDomain)) :
-			repalloc_huge(rows->names, rows->names_held * sizeof(ScoredDomain));
-	}
-	rows->names[rows->n_domains] = entry->key;
-	return rows->n_domains++;
-}
 
 /* ----------------------------------------------------------------------- rows */
 
@@ -147,6 +69,8 @@ ScoreBlock(ScoredRows *rows)
 {
 	int			way;
 
+	if (rows->unknown != NULL)
+		mml_rows_count_unknown(mml_scorer_rows(rows->ways[0].scorer), rows->unknown);
 	for (way = 0; way < rows->n_ways && rows->n_scored < rows->n_rows; way++)
 	{
 		const ScoredWay *scored = &rows->ways[way];
@@ -234,7 +158,7 @@ TakeRow(void *self, TupleTableSlot *slot)
 			Grow(rows);
 		PutFeatures(rows, slot, domain, domain_length);
 		rows->labels[rows->n_rows] = (float) label;
-		rows->domains[rows->n_rows] = DomainIndex(rows, domain, domain_length);
+		rows->domains[rows->n_rows] = DomainListPlace(&rows->list, domain, domain_length);
 		rows->n_rows++;
 		if (rows->n_rows - rows->n_scored == BLOCK_ROWS)
 			ScoreBlock(rows);
@@ -251,30 +175,24 @@ TakeRow(void *self, TupleTableSlot *slot)
 static void
 SortRows(ScoredRows *rows)
 {
-	Size	   *starts = palloc_extended((rows->n_domains + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
+	Size	   *starts = palloc_extended((rows->list.n + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
 	Size	   *order = MemoryContextAllocHuge(rows->context, Max(rows->n_rows, 1) * sizeof(Size));
-	int		   *rank = palloc_extended(Max(rows->n_domains, 1) * sizeof(int), MCXT_ALLOC_HUGE);
-	Size	   *next = palloc_extended((rows->n_domains + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
+	int		   *rank = palloc_extended(Max(rows->list.n, 1) * sizeof(int), MCXT_ALLOC_HUGE);
+	Size	   *next = palloc_extended((rows->list.n + 1) * sizeof(Size), MCXT_ALLOC_HUGE);
 	int			i;
 	Size		row;
 
-	qsort(rows->names, rows->n_domains, sizeof(ScoredDomain), CompareDomains);
-	for (i = 0; i < rows->n_domains; i++)
-	{
-		DomainEntry *entry = hash_search(rows->entries, &rows->names[i], HASH_FIND, NULL);
-
-		rank[entry->index] = i;
-	}
-	memset(starts, 0, (rows->n_domains + 1) * sizeof(Size));
+	DomainListSort(&rows->list, rank);
+	memset(starts, 0, (rows->list.n + 1) * sizeof(Size));
 	for (row = 0; row < rows->n_rows; row++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		rows->domains[row] = rank[rows->domains[row]];
 		starts[rows->domains[row] + 1]++;
 	}
-	for (i = 0; i < rows->n_domains; i++)
+	for (i = 0; i < rows->list.n; i++)
 		starts[i + 1] += starts[i];
-	memcpy(next, starts, (rows->n_domains + 1) * sizeof(Size));
+	memcpy(next, starts, (rows->list.n + 1) * sizeof(Size));
 	for (row = 0; row < rows->n_rows; row++)
 		order[next[rows->domains[row]]++] = row;
 	rows->order = order;
@@ -295,7 +213,7 @@ ScoredRowsCreate(MemoryContext context, const char *function, int n_ways)
 	rows->host = BridgeCreateHost(context, (Size) GucTrainingMemoryKb * 1024);
 	rows->n_ways = n_ways;
 	rows->ways = palloc0(n_ways * sizeof(ScoredWay));
-	InitDomains(rows);
+	DomainListInit(&rows->list, context);
 	MemoryContextSwitchTo(caller);
 	return rows;
 }
@@ -318,10 +236,7 @@ ScoredRowsRead(ScoredRows *rows, const char *query, const char *label, const cha
 	rows->domain_name = domain;
 	RowSourceRun(query, &sink);
 	ScoreBlock(rows);
-	if (rows->n_left_out > 0)
-		ereport(NOTICE, (errmsg_plural(INT64_FORMAT " row was left out because its label or domain is NULL",
-									   INT64_FORMAT " rows were left out because label or domain is NULL",
-									   (unsigned long) rows->n_left_out, rows->n_left_out)));
+	UnseenRows(rows->n_left_out);
 	SortRows(rows);
 	MemoryContextSwitchTo(caller);
 }

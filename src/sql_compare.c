@@ -187,7 +187,7 @@ RoundedFloat(double value, bool *is_null)
 
 /* The result's rows for one set of rows: one for each model. */
 static void
-PutComparisons(const CompareJob *job, ResultRows *result, const char *scope, const ScoredDomain *domain,
+PutComparisons(const CompareJob *job, ResultRows *result, const char *scope, const ListedDomain *domain,
 			   const Comparison *comparisons)
 {
 	int			way;
@@ -227,10 +227,10 @@ PutResult(CompareJob *job, ResultRows *result)
 	int			i;
 	int			way;
 
-	for (i = 0; i < rows->n_domains; i++)
+	for (i = 0; i < rows->list.n; i++)
 	{
 		Compare(job, rows->order + rows->starts[i], rows->starts[i + 1] - rows->starts[i], comparisons);
-		PutComparisons(job, result, "domain", &rows->names[i], comparisons);
+		PutComparisons(job, result, "domain", &rows->list.names[i], comparisons);
 		if (isnan(comparisons[0].auc))
 			continue;
 		n_mean++;

@@ -131,7 +131,7 @@ DivideBy(Figures *mean, double weight)
 
 /* One row of the result. */
 static void
-PutFigures(ResultRows *result, const char *scope, const ScoredDomain *domain, const Figures *figures)
+PutFigures(ResultRows *result, const char *scope, const ListedDomain *domain, const Figures *figures)
 {
 	Datum		values[9];
 	bool		nulls[9] = {false};
@@ -149,6 +149,19 @@ PutFigures(ResultRows *result, const char *scope, const ScoredDomain *domain, co
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 
+/* What the model has never seen. */
+static void
+ReportUnseen(const ScoredRows *rows)
+{
+	int64	   *n_rows = palloc_extended(Max(rows->list.n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int			i;
+
+	for (i = 0; i < rows->list.n; i++)
+		n_rows[i] = rows->starts[i + 1] - rows->starts[i];
+	UnseenDomains(rows->ways[WAY_SERVED].model, &rows->list, n_rows);
+	UnseenValues(rows->ways[WAY_SERVED].model, rows->unknown);
+}
+
 /* All rows of the result. */
 static void
 PutResult(EvaluateJob *job, ResultRows *result)
@@ -162,10 +175,10 @@ PutResult(EvaluateJob *job, ResultRows *result)
 
 	job->scratch_scores = MemoryContextAllocHuge(rows->context, Max(rows->n_rows, 1) * sizeof(double));
 	job->scratch_labels = MemoryContextAllocHuge(rows->context, Max(rows->n_rows, 1) * sizeof(float));
-	for (i = 0; i < rows->n_domains; i++)
+	for (i = 0; i < rows->list.n; i++)
 	{
 		figures = FiguresOf(job, rows->order + rows->starts[i], rows->starts[i + 1] - rows->starts[i]);
-		PutFigures(result, "domain", &rows->names[i], &figures);
+		PutFigures(result, "domain", &rows->list.names[i], &figures);
 		if (isnan(figures.auc[WAY_SERVED]))
 			continue;
 		AddWeighted(&mean, &figures, 1.0);
@@ -202,6 +215,7 @@ LoadModel(EvaluateJob *job, const char *name, int32 version)
 	ModelStoreResolve(name, version, snapshot, MODEL_USE, &found);
 	model = ModelStoreLoad(job->rows->host, &found, snapshot);
 	mml_model_get_facts(model, &facts);
+	job->rows->unknown = palloc0(mml_model_features(model) * sizeof(uint64));
 	job->has_way[WAY_SERVED] = true;
 	job->has_way[WAY_BACKBONE] = true;
 	job->has_way[WAY_OWN] = facts.has_own;
@@ -231,6 +245,7 @@ moemlora_evaluate(PG_FUNCTION_ARGS)
 	domain = ArgumentText(fcinfo, 3, "domain");
 	LoadModel(&job, ArgumentText(fcinfo, 0, "model"), ArgumentVersion(fcinfo, 4));
 	ScoredRowsRead(job.rows, query, label, domain);
+	ReportUnseen(job.rows);
 	PutResult(&job, &result);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -74,6 +74,10 @@ SET client_min_messages = notice;
 SELECT scope, domain, rows FROM moemlora_evaluate('plain',
 	'(SELECT user_id, item_id, CASE WHEN id > 10 THEN clicked END AS clicked, CASE WHEN id < 891 THEN category END AS category FROM visits)', 'clicked', 'category');
 SELECT count(*) FROM moemlora_evaluate('plain', '(SELECT user_id, item_id, nullif(clicked, id = 1 AND clicked) AS clicked, category FROM visits WHERE id < 3)', 'clicked', 'category');
+-- and so is what the model has never seen
+SELECT count(*) FROM moemlora_evaluate('plain', '(SELECT user_id + 30 AS user_id, nullif(item_id, 3) + 1 AS item_id, clicked,
+	CASE WHEN id < 9 THEN id || ''. shelf'' WHEN id < 12 THEN ''new'' ELSE category END AS category FROM visits)', 'clicked', 'category');
+SELECT count(*) FROM moemlora_evaluate('plain', '(SELECT CASE id WHEN 1 THEN 99 ELSE user_id END AS user_id, item_id, clicked, CASE id WHEN 2 THEN ''new'' ELSE category END AS category FROM visits)', 'clicked', 'category');
 SET client_min_messages = warning;
 
 -- features may be called as ROW(...) calls its fields
