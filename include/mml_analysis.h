@@ -32,6 +32,13 @@ extern double mml_delong(const double *a, const double *b, const float *labels, 
 /* Mean of -y ln p - (1-y) ln(1-p) of one row; p is held 1e-15 away from 0 and 1. */
 extern double mml_logloss_of(double probability, double label);
 
+/*
+ * Where scores are too many to be sorted: counts: [bins, 2] of negatives and
+ * positives by bin, the lowest scores first.  The AUC takes the two of a pair
+ * from one bin for a tie: it is off by at most *error.  NaN with one class only.
+ */
+extern void mml_auc_of_counts(const uint64_t *counts, size_t bins, double *auc, double *error);
+
 /* ------------------------------------------------------------------- gates */
 
 /*

@@ -4,12 +4,13 @@
  *
  * Ways are models, or modes of one model.  Rows are scored in blocks by the
  * scorers of all ways side by side; of each row only its domain, its label and
- * its scores are kept.
+ * its scores are kept, or go into totals.
  */
 #ifndef MOEMLORA_SCORED_ROWS_H
 #define MOEMLORA_SCORED_ROWS_H
 
 #include "domain_list.h"
+#include "score_totals.h"
 
 /* One way to score. */
 typedef struct ScoredWay
@@ -47,7 +48,11 @@ typedef struct ScoredRows
 
 	DomainList	list;			/* domains met */
 
-	/* When all rows are read */
+	/* Where rows are too many for moemlora.training_memory, if the caller can do with totals */
+	bool		takes_totals;
+	ScoreTotals *totals;		/* NULL: all rows are kept */
+
+	/* When all rows are read, and kept */
 	Size	   *order;			/* [n_rows] by domain */
 	Size	   *starts;			/* [n_domains + 1] in order, of the domains by name */
 } ScoredRows;
@@ -57,6 +62,13 @@ extern ScoredRows *ScoredRowsCreate(MemoryContext context, const char *function,
 
 /* Gives a way its model, decoded in the memory of the host, and a scorer in that mode. */
 extern void ScoredRowsSetWay(ScoredRows *rows, int way, const mml_model *model, mml_mode mode);
+
+/* Scores of one way; where there is no scorer of its own, it is the first one. */
+static inline const float *
+ScoredRowsScores(const ScoredRows *rows, int way)
+{
+	return rows->ways[way].scorer != NULL ? rows->ways[way].scores : rows->ways[0].scores;
+}
 
 /* Reads and scores all rows of the query (RowSourceQuery()), and says which were left out. */
 extern void ScoredRowsRead(ScoredRows *rows, const char *query, const char *label, const char *domain);

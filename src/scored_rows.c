@@ -7,10 +7,12 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "scored_rows.h"
 
 #define BLOCK_ROWS 512
 #define FIRST_ROWS 4096			/* that there is room for at first */
+#define MOST_TOTALS 3			/* ways that there can be totals of */
 #define RANKING_BYTES 48		/* of a row while the AUC of its domain is found out, at most */
 
 /* ----------------------------------------------------------------------- rows */
@@ -36,33 +38,6 @@ RowBytes(const ScoredRows *rows)
 	return bytes;
 }
 
-/* Room for more rows, within moemlora.training_memory. */
-static void
-Grow(ScoredRows *rows)
-{
-	Size		limit = (Size) GucTrainingMemoryKb * 1024;
-	Size		taken = rows->host->memory_used;
-	Size		row_bytes = RowBytes(rows);
-	Size		allowed = limit > taken ? (limit - taken) / row_bytes : 0;
-	Size		held = Min(Max(FIRST_ROWS, rows->held * 2), allowed);
-	int			way;
-
-	if (held <= rows->held)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("%s() needs more memory than moemlora.training_memory allows", rows->function),
-						errdetail("%zu rows and the model need %zu kB; %d kB are allowed.", rows->n_rows + 1,
-								  ((rows->n_rows + 1) * row_bytes + taken) / 1024 + 1, GucTrainingMemoryKb),
-						errhint("Raise moemlora.training_memory, or evaluate a sample of the rows.")));
-	rows->labels = Resize(rows, rows->labels, held);
-	rows->domains = Resize(rows, rows->domains, held);
-	for (way = 0; way < rows->n_ways; way++)
-	{
-		if (rows->ways[way].scorer != NULL)
-			rows->ways[way].scores = Resize(rows, rows->ways[way].scores, held);
-	}
-	rows->held = held;
-}
-
 /* Scores the rows that wait in the scorers. */
 static void
 ScoreBlock(ScoredRows *rows)
@@ -79,6 +54,85 @@ ScoreBlock(ScoredRows *rows)
 			BridgeCheck(rows->host, mml_score(scored->scorer, scored->scores + rows->n_scored));
 	}
 	rows->n_scored = rows->n_rows;
+}
+
+pg_noreturn static void
+RefuseRows(const ScoredRows *rows)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("%s() needs more memory than moemlora.training_memory allows", rows->function),
+					errdetail("%zu rows and the model need %zu kB; %d kB are allowed.", rows->n_rows + 1,
+							  ((rows->n_rows + 1) * RowBytes(rows) + rows->host->memory_used) / 1024 + 1, GucTrainingMemoryKb),
+					errhint("Raise moemlora.training_memory, or evaluate a sample of the rows.")));
+}
+
+/* Bytes of a row that it takes now; the rest of RowBytes() is for sorting and ranking. */
+static Size
+KeptBytes(const ScoredRows *rows)
+{
+	return RowBytes(rows) - sizeof(Size) - RANKING_BYTES;
+}
+
+/* Adds the rows kept to the totals, and forgets them. */
+static void
+MoveToTotals(ScoredRows *rows)
+{
+	float		scores[MOST_TOTALS];
+	Size		row;
+	int			way;
+
+	ScoreBlock(rows);
+	for (row = 0; row < rows->n_rows; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (way = 0; way < rows->n_ways; way++)
+			scores[way] = ScoredRowsScores(rows, way)[row];
+		if (!ScoreTotalsAdd(rows->totals, rows->domains[row], rows->labels[row], scores))
+			RefuseRows(rows);
+	}
+	rows->n_rows = rows->n_scored = 0;
+}
+
+/* There is no room for more rows: from now on there are totals, in what was left for sorting. */
+static void
+StartTotals(ScoredRows *rows, Size limit)
+{
+	Size		taken = rows->host->memory_used + rows->held * KeptBytes(rows);
+
+	if (!rows->takes_totals || rows->held == 0 || taken >= limit)
+		RefuseRows(rows);
+	ScoreBlock(rows);
+	rows->totals = ScoreTotalsCreate(rows->context, rows->n_ways, rows->list.n, limit - taken, rows->ways[0].scores,
+									 rows->n_rows);
+	if (rows->totals == NULL)
+		RefuseRows(rows);
+}
+
+/* Room for more rows, within moemlora.training_memory. */
+static void
+Grow(ScoredRows *rows)
+{
+	Size		limit = (Size) GucTrainingMemoryKb * 1024;
+	Size		taken = rows->host->memory_used;
+	Size		allowed = limit > taken ? (limit - taken) / RowBytes(rows) : 0;
+	Size		held = Min(Max(FIRST_ROWS, rows->held * 2), allowed);
+	int			way;
+
+	if (rows->totals == NULL && held <= rows->held)
+		StartTotals(rows, limit);
+	if (rows->totals != NULL)
+	{
+		MoveToTotals(rows);
+		return;
+	}
+	rows->labels = Resize(rows, rows->labels, held);
+	rows->domains = Resize(rows, rows->domains, held);
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		if (rows->ways[way].scorer != NULL)
+			rows->ways[way].scores = Resize(rows, rows->ways[way].scores, held);
+	}
+	rows->held = held;
 }
 
 /* Whether the way has a model of its own, not that of the way before. */
@@ -199,6 +253,17 @@ SortRows(ScoredRows *rows)
 	rows->starts = starts;
 }
 
+/* The same of totals: the last rows, and the domains. */
+static void
+SortTotals(ScoredRows *rows)
+{
+	int		   *rank = palloc_extended(Max(rows->list.n, 1) * sizeof(int), MCXT_ALLOC_HUGE);
+
+	MoveToTotals(rows);
+	DomainListSort(&rows->list, rank);
+	ScoreTotalsSort(rows->totals, rank);
+}
+
 /* ------------------------------------------------------------------- the call */
 
 ScoredRows *
@@ -237,6 +302,9 @@ ScoredRowsRead(ScoredRows *rows, const char *query, const char *label, const cha
 	RowSourceRun(query, &sink);
 	ScoreBlock(rows);
 	UnseenRows(rows->n_left_out);
-	SortRows(rows);
+	if (rows->totals != NULL)
+		SortTotals(rows);
+	else
+		SortRows(rows);
 	MemoryContextSwitchTo(caller);
 }

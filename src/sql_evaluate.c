@@ -34,6 +34,7 @@ typedef struct EvaluateJob
 	bool		has_way[N_WAYS];	/* of those without a scorer the scores are the served ones */
 	double	   *scratch_scores; /* [rows] */
 	float	   *scratch_labels; /* [rows] */
+	double		largest_error;	/* of an AUC from totals */
 } EvaluateJob;
 
 /* What is told of a set of rows. NaN: not defined. */
@@ -48,20 +49,11 @@ typedef struct Figures
 
 /* -------------------------------------------------------------------- figures */
 
-/* Scores of one way; where there is no scorer of its own, it is the served one. */
-static const float *
-ScoresOf(const EvaluateJob *job, int way)
-{
-	const ScoredWay *ways = job->rows->ways;
-
-	return ways[way].scorer != NULL ? ways[way].scores : ways[WAY_SERVED].scores;
-}
-
 /* AUC of one way over the rows order[0 .. n-1]. */
 static double
 AucOf(const EvaluateJob *job, int way, const Size *order, Size n)
 {
-	const float *scores = ScoresOf(job, way);
+	const float *scores = ScoredRowsScores(job->rows, way);
 	double		auc;
 	Size		i;
 
@@ -102,6 +94,50 @@ FiguresOf(const EvaluateJob *job, const Size *order, Size n)
 	for (way = 0; way < N_WAYS; way++)
 		figures.auc[way] = !job->has_way[way] || n == 0 ? NAN : AucOf(job, way, order, n);
 	return figures;
+}
+
+/* The same from totals. */
+static Figures
+FiguresOfTotals(EvaluateJob *job, const DomainTotals *totals)
+{
+	Figures		figures = {.rows = totals->rows,.positives = totals->positives};
+	Size		n_bins = job->rows->totals->n_bins;
+	int			way;
+
+	figures.logloss = totals->loss / totals->rows;
+	figures.calibration = totals->labels > 0 ? totals->scores / totals->labels : NAN;
+	for (way = 0; way < N_WAYS; way++)
+	{
+		double		error;
+
+		mml_auc_of_counts(totals->counts + 2 * way * n_bins, n_bins, &figures.auc[way], &error);
+		if (!job->has_way[way])
+			figures.auc[way] = NAN;
+		else if (error > job->largest_error)
+			job->largest_error = error;
+	}
+	return figures;
+}
+
+static Figures
+FiguresOfDomain(EvaluateJob *job, int domain)
+{
+	const ScoredRows *rows = job->rows;
+
+	if (rows->totals != NULL)
+		return FiguresOfTotals(job, &rows->totals->domains[domain]);
+	return FiguresOf(job, rows->order + rows->starts[domain], rows->starts[domain + 1] - rows->starts[domain]);
+}
+
+static Figures
+FiguresOfAll(EvaluateJob *job)
+{
+	DomainTotals sum;
+
+	if (job->rows->totals == NULL)
+		return FiguresOf(job, job->rows->order, job->rows->n_rows);
+	sum = ScoreTotalsSum(job->rows->totals);
+	return FiguresOfTotals(job, &sum);
 }
 
 /* Adds a domain's figures to a mean, with this weight. */
@@ -157,7 +193,7 @@ ReportUnseen(const ScoredRows *rows)
 	int			i;
 
 	for (i = 0; i < rows->list.n; i++)
-		n_rows[i] = rows->starts[i + 1] - rows->starts[i];
+		n_rows[i] = rows->totals != NULL ? rows->totals->domains[i].rows : (int64) (rows->starts[i + 1] - rows->starts[i]);
 	UnseenDomains(rows->ways[WAY_SERVED].model, &rows->list, n_rows);
 	UnseenValues(rows->ways[WAY_SERVED].model, rows->unknown);
 }
@@ -177,7 +213,7 @@ PutResult(EvaluateJob *job, ResultRows *result)
 	job->scratch_labels = MemoryContextAllocHuge(rows->context, Max(rows->n_rows, 1) * sizeof(float));
 	for (i = 0; i < rows->list.n; i++)
 	{
-		figures = FiguresOf(job, rows->order + rows->starts[i], rows->starts[i + 1] - rows->starts[i]);
+		figures = FiguresOfDomain(job, i);
 		PutFigures(result, "domain", &rows->list.names[i], &figures);
 		if (isnan(figures.auc[WAY_SERVED]))
 			continue;
@@ -187,10 +223,15 @@ PutResult(EvaluateJob *job, ResultRows *result)
 	}
 	DivideBy(&mean, n_mean);
 	DivideBy(&weighted, (double) weighted.rows);
-	figures = FiguresOf(job, rows->order, rows->n_rows);
+	figures = FiguresOfAll(job);
 	PutFigures(result, "all", NULL, &figures);
 	PutFigures(result, "mean", NULL, &mean);
 	PutFigures(result, "weighted", NULL, &weighted);
+	if (rows->totals != NULL)
+		ereport(NOTICE, (errmsg("AUC is not exact: moemlora.training_memory has no room for so many rows"),
+						 errdetail("It is from histograms of %zu bins, and off by at most %.2g.", rows->totals->n_bins,
+								   job->largest_error),
+						 errhint("Raise moemlora.training_memory where that is too much.")));
 }
 
 /* ------------------------------------------------------------------- the call */
@@ -215,6 +256,7 @@ LoadModel(EvaluateJob *job, const char *name, int32 version)
 	ModelStoreResolve(name, version, snapshot, MODEL_USE, &found);
 	model = ModelStoreLoad(job->rows->host, &found, snapshot);
 	mml_model_get_facts(model, &facts);
+	job->rows->takes_totals = true;
 	job->rows->unknown = palloc0(mml_model_features(model) * sizeof(uint64));
 	job->has_way[WAY_SERVED] = true;
 	job->has_way[WAY_BACKBONE] = true;

@@ -1,5 +1,5 @@
 /*
- * metric.c - exact AUC, cross-entropy.
+ * metric.c - AUC, exact and by bins; cross-entropy.
  *
  * AUC by rank sums (Mann and Whitney): with the scores sorted, each positive
  * counts the negatives below it, and half of those it ties with.
@@ -118,4 +118,26 @@ mml_auc(mml_host *host, double *scores, const float *labels, size_t n, double *a
 		status = auc_of_sorted(host, &space, labels, n, auc);
 	mml_metric_space_free(host, &space);
 	return status;
+}
+
+void
+mml_auc_of_counts(const uint64_t *counts, size_t bins, double *auc, double *error)
+{
+	double		negatives_below = 0.0;
+	double		positives = 0.0;
+	double		wins = 0.0;
+	double		ties = 0.0;
+
+	for (size_t i = 0; i < bins; i++)
+	{
+		double		negatives_here = (double) counts[2 * i];
+		double		positives_here = (double) counts[2 * i + 1];
+
+		wins += positives_here * (negatives_below + negatives_here / 2.0);
+		ties += positives_here * negatives_here;
+		negatives_below += negatives_here;
+		positives += positives_here;
+	}
+	*auc = wins / (positives * negatives_below);	/* NaN with one class only: 0 / 0 */
+	*error = ties / 2.0 / (positives * negatives_below);
 }

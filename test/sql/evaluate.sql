@@ -100,12 +100,34 @@ SELECT * FROM moemlora_evaluate('own', '(SELECT user_id::real, item_id, clicked,
 SELECT * FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked::text, category FROM visits)', 'clicked', 'category');
 SELECT * FROM moemlora_evaluate('own', '(SELECT user_id, item_id, CASE WHEN id = 9 THEN 2 ELSE 1 END AS clicked, category FROM visits ORDER BY id)', 'clicked', 'category');
 
--- the memory has a limit
+-- the memory has a limit: with more rows than it has room for, AUC is from histograms, and how far off it may be is said
+CREATE TABLE many AS SELECT user_id, item_id, (hashint4(id * 1000 + g) % 100 < 40) <> clicked AS clicked, category, id FROM visits, generate_series(1, 40) AS g;
+CREATE FUNCTION evaluated(limited text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('moemlora.training_memory', limited, true);
+	RETURN QUERY SELECT scope, domain, rows, positives, auc, logloss, calibration, backbone_auc, expert_auc FROM moemlora_evaluate('own', 'many', 'clicked', 'category');
+END $$;
+SELECT e.scope, e.domain, e.rows = l.rows AND e.positives = l.positives AS rows, abs(e.auc - l.auc) < 0.01 AS auc, abs(e.logloss - l.logloss) < 1e-6 AS logloss,
+	abs(e.calibration - l.calibration) < 1e-6 AS calibration, abs(e.backbone_auc - l.backbone_auc) < 0.01 AS backbone_auc, abs(e.expert_auc - l.expert_auc) < 0.01 AS expert_auc,
+	(e.auc, e.backbone_auc) <> (l.auc, l.backbone_auc) AS differ
+FROM evaluated('1GB') AS e(scope text, domain text, rows bigint, positives bigint, auc float8, logloss float8, calibration float8, backbone_auc float8, expert_auc float8)
+JOIN evaluated('1600kB') AS l(scope text, domain text, rows bigint, positives bigint, auc float8, logloss float8, calibration float8, backbone_auc float8, expert_auc float8)
+	ON l.scope = e.scope AND l.domain IS NOT DISTINCT FROM e.domain ORDER BY e.scope, e.domain;
+SET moemlora.training_memory = '1600kB';
+SET client_min_messages = notice;
 \set VERBOSITY terse
-SET moemlora.training_memory = '1MB';
-SELECT count(*) FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, category FROM visits, generate_series(1, 200))', 'clicked', 'category');
-RESET moemlora.training_memory;
+SELECT scope, domain, rows FROM moemlora_evaluate('own', 'many', 'clicked', 'category');
 \set VERBOSITY default
+SET client_min_messages = warning;
+-- bins become fewer with more domains, until there are too many
+SELECT count(*), sum(rows) FILTER (WHERE scope = 'domain') AS rows, count(auc) FILTER (WHERE scope = 'domain') AS defined
+FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many ORDER BY id % 30)', 'clicked', 'category');
+\set VERBOSITY terse
+SELECT count(*) FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id AS category FROM many)', 'clicked', 'category');
+\set VERBOSITY default
+RESET moemlora.training_memory;
+DROP FUNCTION evaluated;
+DROP TABLE many;
 
 -- a source may use models itself
 SELECT count(*) FROM moemlora_evaluate('own', '(SELECT *, moemlora_predict(''plain'', category, v) AS p FROM visits v)', 'clicked', 'category');

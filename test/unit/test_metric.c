@@ -141,6 +141,50 @@ test_cross_entropy(void)
 	unit_check(mml_sigmoid(1e4) == 1.0 && mml_sigmoid(-1e4) == 0.0, "sigmoid at the ends");
 }
 
+/* AUC by bins: exact for the scores that bins stand for, and within its bound of that of the scores themselves. */
+static void
+test_auc_of_counts(unit_host *unit)
+{
+	enum
+	{
+		N = 2000, BINS = 32
+	};
+	uint64_t	counts[2 * BINS] = {0};
+	double		scores[N];
+	double		binned[N];
+	float		labels[N];
+	double		exact;
+	double		tied;
+	double		auc;
+	double		error;
+
+	for (size_t i = 0; i < N; i++)
+	{
+		size_t		bin;
+
+		scores[i] = mml_uniform(1, i);
+		labels[i] = mml_uniform(2, i) < scores[i] * scores[i] ? 1.0f : 0.0f;
+		bin = (size_t) (scores[i] * BINS);
+		binned[i] = (double) bin;
+		counts[2 * bin + (labels[i] > 0.5f)]++;
+	}
+	mml_auc_of_counts(counts, BINS, &auc, &error);
+	unit_check(mml_auc(&unit->host, scores, labels, N, &exact) == MML_OK &&
+			   mml_auc(&unit->host, binned, labels, N, &tied) == MML_OK, "auc");
+	unit_close(auc, tied, 1e-12, "AUC of counts");
+	unit_check(fabs(auc - exact) <= error && error > 0.0 && error < 0.5 / BINS && auc != exact,
+			   "off by %g, at most %g", auc - exact, error);
+
+	/* every pair in one bin: anything may be */
+	memset(counts, 0, sizeof(counts));
+	counts[0] = counts[1] = 5;
+	mml_auc_of_counts(counts, BINS, &auc, &error);
+	unit_check(auc == 0.5 && error == 0.5, "AUC %g +- %g of one bin", auc, error);
+	counts[1] = 0;
+	mml_auc_of_counts(counts, BINS, &auc, &error);
+	unit_check(isnan(auc) && isnan(error), "AUC of one class");
+}
+
 static void
 test_logloss(void)
 {
@@ -163,6 +207,7 @@ main(void)
 	test_auc(&unit);
 	test_auc_corners(&unit);
 	test_auc_failures(&unit);
+	test_auc_of_counts(&unit);
 	test_cross_entropy();
 	test_logloss();
 	return unit_done();
