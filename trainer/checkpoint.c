@@ -131,6 +131,7 @@ save_model(const mml_run *run, const mml_writer *writer)
 	model->fields = run->rows->fields;
 	model->names = run->rows->names;
 	model->domain_expert = run->rows->domain_expert;
+	model->profile = run->rows->profile;
 	model->params = run->params;
 	model->arena = *run->arena;
 	model->facts.n_experts = run->shape.n_experts;

@@ -524,7 +524,7 @@ mml_run_take_part(mml_run *run, mml_host *host, const mml_team *team)
 
 	MML_TRY(mml_run_join(run, host, team, &member));
 	status = mml_run_execute(member);
-	if (status == MML_OK && member->is_leader)
+	if (status == MML_OK && member->is_leader && mml_run_is_done(run))
 		status = mml_profile_note_gates(member);
 	mml_run_leave(member);
 	return status;
