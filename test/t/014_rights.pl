@@ -73,6 +73,12 @@ my @uses = (
 		q{SELECT count(*) FROM moemlora_compare(ARRAY['m', 'm@1'], 'shown', 'clicked', 'place')},
 		'12', 'compare'
 	],
+	[
+		'importance(text,text,text,text,integer)',
+		q{SELECT count(*) > 4 FROM moemlora_importance('m', 'shown', 'clicked', 'place')},
+		't', 'importance'
+	],
+	[ 'drift(text,text,text)', q{SELECT count(*) > 4 FROM moemlora_drift('m', 'shown', 'place')}, 't', 'drift' ],
 	[ 'gates(text,integer)', q{SELECT count(*) FROM moemlora_gates('m')}, '9', 'gates' ],
 	[
 		'explain(text,text,record)',

@@ -57,6 +57,10 @@ refuses($node, train('shown'), '42501', qr/permission denied for table shown/,
 is(sql($node, train('(SELECT user_id, place, clicked FROM shown)'), %alice), 't', 'the columns granted suffice');
 refuses($node, evaluate('narrow'), '42501', qr/permission denied for view narrow/,
 	'no right to the view: evaluate', %alice);
+refuses($node, q{SELECT * FROM moemlora_importance('alice''s', 'narrow', 'clicked', 'place')}, '42501',
+	qr/permission denied for view narrow/, 'no right to the view: importance', %alice);
+refuses($node, q{SELECT * FROM moemlora_drift('alice''s', 'narrow', 'place')}, '42501',
+	qr/permission denied for view narrow/, 'no right to the view: drift', %alice);
 is(sql($node, evaluate('(SELECT user_id, place, clicked FROM shown)'), %alice), '2000',
 	'the columns granted suffice to evaluate');
 sql($node, 'GRANT SELECT ON narrow TO alice; GRANT EXECUTE ON FUNCTION rows_of_owner TO alice');
@@ -81,6 +85,12 @@ sql($node, q{SELECT moemlora_grant('alice''s', 'bob')}, %alice);
 is( sql($node, q{SELECT rows FROM moemlora_evaluate('alice''s', 'shown', 'clicked', 'place') WHERE scope = 'all'},
 		user => 'bob'),
 	'1500', 'who evaluates the model of another reads his own rows');
+is( sql($node, q{SELECT rows FROM moemlora_importance('alice''s', 'shown', 'clicked', 'place') WHERE domain IS NULL},
+		user => 'bob'),
+	'1500', 'so does who asks what is important in it');
+is( sql($node, q{SELECT rows FROM moemlora_drift('alice''s', 'shown', 'place') WHERE domain IS NULL AND feature IS NULL},
+		user => 'bob'),
+	'1500', 'and who asks how far its rows have moved');
 is(sql($node, train('shown')), 't', 'a superuser trains');
 is(sql($node, $rows), '2000', 'on all rows');
 refuses($node, 'SET row_security = off; ' . train('shown'), '42501', qr/row-level security/,

@@ -120,6 +120,8 @@ foreach my $case (
 	[ 'predict, text', q{SELECT pg_catalog.count(moemlora_predict('m', 'place 1', '{"user_id": 7}'))}, '1' ],
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
 	[ 'compare', q{SELECT pg_catalog.count(*) FROM moemlora_compare('{m,m@1}', 'public.shown', 'clicked', 'place')}, '12' ],
+	[ 'importance', q{SELECT pg_catalog.count(*) FROM moemlora_importance('m', 'public.shown', 'clicked', 'place')}, '4' ],
+	[ 'drift', q{SELECT pg_catalog.count(*) FROM moemlora_drift('m', 'public.shown', 'place')}, '8' ],
 	[ 'gates', q{SELECT pg_catalog.count(*) FROM moemlora_gates('m')}, '9' ],
 	[ 'explain', q{SELECT pg_catalog.count(*) FROM moemlora_explain('m', 'place 1', ROW(7))}, '5' ],
 	[ 'tensor', q{SELECT pg_catalog.array_ndims(moemlora_tensor('m', 'gate.domain'))}, '2' ],

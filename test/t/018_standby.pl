@@ -63,6 +63,8 @@ my %reads = (
 	'embedding(text,text,text)' => q{SELECT moemlora_embedding('m', 'domain', 'place 1')},
 	'embedding(text,text,anyelement)' => q{SELECT moemlora_embedding('m', 'user_id', 7)},
 	'gates(text,integer)' => q{SELECT * FROM moemlora_gates('m')},
+	'importance(text,text,text,text,integer)' => q{SELECT * FROM moemlora_importance('m', 'shown', 'clicked', 'place')},
+	'drift(text,text,text)' => q{SELECT * FROM moemlora_drift('m', 'shown', 'place')},
 	'explain(text,text,record)' => "SELECT e.* FROM $some, moemlora_explain('m', place, s) AS e",
 	'may_use(bigint,name)' => 'SELECT moemlora_may_use(1, current_user)',
 	(
@@ -83,6 +85,7 @@ my %reads = (
 my %writes = (
 	'train(text,text,text,text,text[],jsonb)' => train(2),
 	'retrain(text,jsonb)' => q{CALL moemlora_retrain('m')},
+	'add_domain(text,text,text,jsonb)' => q{SELECT moemlora_add_domain('m', 'new', 'shown')},
 	'import(text,bytea)' => "SELECT moemlora_import('m', $value)",
 	'drop(text)' => q{SELECT moemlora_drop('m')},
 	'promote(text,integer)' => q{SELECT moemlora_promote('m', 1)},

@@ -43,6 +43,8 @@ sub try_everything
 	$session->ask(q{SELECT count(s) FROM (SELECT moemlora_score('m', place, s) OVER () AS s FROM shown s) AS x});
 	$session->ask(q{SELECT moemlora_score('m', place, s) OVER (ORDER BY id) FROM (SELECT id, place, 10 / (id - 900) AS user_id FROM shown) AS s});
 	$session->ask(q{SELECT count(*) FROM moemlora_evaluate('m', 'shown', 'clicked', 'place')});
+	$session->ask(q{SELECT count(*) FROM moemlora_importance('m', 'shown', 'clicked', 'place', 500)});
+	$session->ask(q{SELECT count(*) FROM moemlora_drift('m', '(SELECT *, 1 / (id - 900) FROM shown)', 'place')});
 	$session->ask(q{SELECT moemlora_predict('m', 'place 1', '{"user_id": [1]}')});
 	$session->ask(q{SELECT moemlora_auc(id, clicked), moemlora_logloss(0.5, clicked) FROM shown});
 	$session->ask(q{DO $$ BEGIN PERFORM moemlora_train('m', 'not_there', 'clicked', 'place');

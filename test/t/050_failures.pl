@@ -63,6 +63,8 @@ my %work = (
 	'moemlora_predict' => q{SELECT count(moemlora_predict('kept', place, s)) FROM shown s, generate_series(1, 4)},
 	'moemlora_score' => q{SELECT count(s) FROM (SELECT moemlora_score('kept', place, s) OVER () AS s FROM shown s) AS s},
 	'moemlora_evaluate' => q{SELECT count(*) FROM moemlora_evaluate('kept', 'shown', 'clicked', 'place')},
+	'moemlora_importance' => q{SELECT count(*) FROM moemlora_importance('kept', 'shown', 'clicked', 'place')},
+	'moemlora_drift' => q{SELECT count(*) FROM moemlora_drift('kept', 'shown', 'place')},
 	'moemlora_fit' => q{SELECT length(moemlora_fit(clicked, place, s, '{"epochs": 1, "hidden": [8]}'))
 		FROM (SELECT clicked, place, user_id FROM shown) AS s},
 	'moemlora_import' => q{SELECT moemlora_import('new', moemlora_export('kept')) > 0});
