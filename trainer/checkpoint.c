@@ -359,6 +359,28 @@ hash_fields(const mml_run *run, uint64_t hash)
 	return hash;
 }
 
+/* What a warm start begins with. */
+static mml_status
+hash_previous(const mml_run *run, uint64_t *hash)
+{
+	const mml_model *previous = run->rows->previous;
+
+	*hash = mml_combine(*hash, (uint64_t) run->previous_version);
+	for (int32_t i = 0; previous != NULL && i < previous->params->n_tensors; i++)
+	{
+		const mml_tensor *tensor = &previous->params->tensors[i];
+		const char *bytes = mml_arena_at(&previous->arena, tensor->value);
+		size_t		n = (size_t) (tensor->rows * tensor->cols) * sizeof(float);
+
+		for (size_t at = 0; at < n; at += MML_FORMAT_PIECE)
+		{
+			*hash = mml_combine(*hash, mml_hash_bytes(bytes + at, MML_MIN(n - at, MML_FORMAT_PIECE), i));
+			MML_TRY(mml_poll(run->host));
+		}
+	}
+	return MML_OK;
+}
+
 mml_status
 mml_run_identity(const mml_run *run, uint64_t *identity)
 {
@@ -376,7 +398,8 @@ mml_run_identity(const mml_run *run, uint64_t *identity)
 		if (i % 65536 == 65535)
 			MML_TRY(mml_poll(run->host));
 	}
-	of_run = mml_combine(hash_options(&run->config, of_run), (uint64_t) run->previous_version);
+	of_run = hash_options(&run->config, of_run);
+	MML_TRY(hash_previous(run, &of_run));
 	identity[0] = of_rows;
 	identity[1] = mml_combine(hash_fields(run, of_run), (uint64_t) run->shape.n_experts);
 	return MML_OK;

@@ -207,6 +207,8 @@ check_identities(void)
 	mml_config	other;
 	unit_data	data;
 	unit_data	changed;
+	unit_bytes	start;
+	unit_bytes	other_start;
 	uint64_t	identity[MML_IDENTITY_WORDS];
 
 	unit_config_init(&config);
@@ -234,6 +236,19 @@ check_identities(void)
 	changed = data;
 	changed.features &= ~(uint32_t) UNIT_PRICE;
 	check_identity("a feature less", false, &config, &changed, identity);
+	unit_train_and_save(&unit, "one start", &config, &data, 1, &start);
+	other = config;
+	other.seed++;
+	unit_train_and_save(&unit, "another start", &other, &data, 1, &other_start);
+	changed = data;
+	changed.previous = &start;
+	check_identity("a warm start", false, &config, &changed, identity);
+	identity_of(&config, &changed, 0, identity);
+	check_identity("the same warm start", true, &config, &changed, identity);
+	changed.previous = &other_start;
+	check_identity("another warm start", false, &config, &changed, identity);
+	unit_bytes_free(&start);
+	unit_bytes_free(&other_start);
 }
 
 /* ------------------------------------------------------------ hostile bytes */
