@@ -207,7 +207,10 @@ test_figures(void)
 	data.n_rows = 1500;
 	data.n_valid = 500;
 	config.epochs = 1;
+	config.min_count = 27;
 	model = train(&config, &data);
+	unit_check(model->profile->all.valid[1] > 0 &&
+			   model->profile->all.valid[1] != model->profile->all.counts[MML_BIN_UNKNOWN], "rare users are unknown");
 	later = data;
 	later.draw = 7;
 	later.first_user = 10;
