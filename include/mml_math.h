@@ -128,6 +128,10 @@ typedef struct mml_arena
 extern void mml_arena_init(mml_arena *arena, mml_host *host);
 extern void mml_arena_free(mml_arena *arena);
 
+/* What is taken after the mark can be given back, with all blocks after those that there were. */
+extern uint32_t mml_arena_mark(mml_arena *arena);
+extern void mml_arena_rewind(mml_arena *arena, uint32_t n_blocks);
+
 /*
  * Moves all blocks to shared memory and takes the next ones from there.  Where
  * there is not enough of it, now or later, is_shared is false and all is as

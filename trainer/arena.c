@@ -176,6 +176,28 @@ mml_arena_free(mml_arena *arena)
 	arena->n_blocks = 0;
 }
 
+uint32_t
+mml_arena_mark(mml_arena *arena)
+{
+	/* the next piece starts a block */
+	arena->last_used = arena->last_size;
+	return arena->n_blocks;
+}
+
+void
+mml_arena_rewind(mml_arena *arena, uint32_t n_blocks)
+{
+	while (arena->n_blocks > n_blocks)
+	{
+		char	   *block = arena->block[--arena->n_blocks];
+
+		arena->bytes -= head_of(block)->bytes - 2 * ALIGNMENT;
+		mml_release(arena->host, block);
+	}
+	arena->expected = 0;
+	arena->last_used = arena->last_size;
+}
+
 /* Moves one block, in steps small enough to be cancelled between two of them. */
 static mml_status
 share_block(mml_arena *arena, uint32_t i)
