@@ -90,6 +90,12 @@ extern TrainOptions *OptionsParseRetrain(Jsonb *stored, Jsonb *json);
 /* What a run that is resumed was given, `before`, with what `json` adds and overrides; without "resume" itself. */
 extern Jsonb *OptionsResumed(Jsonb *before, Jsonb *json);
 
+/*
+ * One of many trials: whether the core's options go together is not raised, but
+ * said in *why (NULL: they do).
+ */
+extern TrainOptions *OptionsParseTrial(Jsonb *json, char **why);
+
 /* As OptionsParseRetrain() for less than a training: `json` over `stored` (NULL: none), where null drops what is stored. */
 extern TrainOptions *OptionsParseOver(Jsonb *stored, Jsonb *json);
 

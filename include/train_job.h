@@ -73,6 +73,7 @@ extern void TrainJobRun(TrainJob *job, const char *query);
 
 /*
  * The same in steps.  TrainJobEnd() must follow TrainJobBegin(), whatever happens.
+ * TrainJobRead() reads the source into the job's rows, and finishes them;
  * TrainJobTrain() is false when the pauses of train_host refuse the run.
  */
 extern void TrainJobBegin(TrainJob *job);
@@ -83,6 +84,9 @@ extern void TrainJobEnd(void);
 
 /* Of work so far. */
 extern double TrainJobSeconds(const TrainJob *job);
+
+/* sql_train.c: an argument that is an array of names, as String nodes; NIL for NULL */
+extern List *TrainFeaturesArgument(struct FunctionCallInfoBaseData *fcinfo, int argument);
 
 /* sql_train.c: a row of the result for each phase of the model */
 extern void TrainJobPutPhases(const TrainJob *job, ResultRows *result);

@@ -694,6 +694,19 @@ moemlora_retrain() goes on reading the source of all domains, and warns where th
 Errors: as moemlora_train(); undefined_object (no such model), object_not_in_prerequisite_state (an imported version), invalid_parameter_value (the version knows the domain, has no experts, or gate input, under which all scores would change).
 Example: SELECT * FROM moemlora_add_domain('ctr', 'garden', '(SELECT * FROM interactions WHERE category = ''garden'')');$$;
 
+CREATE FUNCTION @extschema@.moemlora_tune(
+	source text, label text, domain text, features text[], grid jsonb, budget_seconds double precision DEFAULT NULL)
+RETURNS TABLE (
+	rank integer, valid_wauc double precision, valid_auc double precision, microseconds_per_row double precision,
+	seconds double precision, epochs integer, rung integer, served text, note text, options jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 30;
+COMMENT ON FUNCTION @extschema@.moemlora_tune(text, text, text, text[], jsonb, double precision) IS
+$$Tries combinations of options on the same rows, which are read and encoded once, and ranks them by WAUC on the validation rows. Nothing is stored: pass the options of the first row to moemlora_train(), which makes that model.
+source, label, domain, features: as of moemlora_train(). grid: an object of its options, each with a value for all trials or a list of values to try (of hidden and cin a list of lists); all combinations are tried, or 81 of more, drawn with option seed. Successive halving (Jamieson and Talwalkar 2016): all trials with few epochs, the better third with three times as many, up to option epochs in the last rung. budget_seconds: time for all, reading included; trials are stopped so that every rung gets its part; NULL = none.
+rank: by rung, then WAUC, then microseconds_per_row, what scoring a row took in blocks here. seconds: of all its rungs. epochs: of all phases, in its last rung. rung: the last that it took part in, from 1; 0 = none, and note says why. One NOTICE per trial.
+Errors: as moemlora_train(); invalid_parameter_value (an option that cannot vary: validation, split_column, time_column, weight_column, columns, min_count, seed, epochs; max_seconds, warm_start and workers cannot be given), data_exception (no validation rows).
+Example: SELECT * FROM moemlora_tune('interactions', 'clicked', 'category', NULL, '{"experts_per_domain": [1, 2, 4], "lora_reduce": [8, 16, 32], "epochs": 27}', 600);$$;
+
 ------------------------------------------------------------------------------
 -- Scoring. The cost lets the planner see that workers are worth it.
 

@@ -347,9 +347,8 @@ ReadOption(mml_host *host, TrainOptions *options, const char *name, const JsonbV
 
 /* What single options cannot tell. */
 static void
-CheckTogether(mml_host *host, const TrainOptions *options, bool has_validation)
+CheckTogether(const TrainOptions *options, bool has_validation)
 {
-	BridgeCheck(host, mml_config_check(host, &options->config));
 	if (options->split_column != NULL && options->time_column != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("options \"split_column\" and \"time_column\" cannot be given together"),
@@ -367,11 +366,10 @@ CheckObject(const Jsonb *json)
 						errhint("Write them as in '{\"method\": \"mlora\", \"epochs\": 10}'.")));
 }
 
-/* Over the defaults that `options` has. */
+/* Over the defaults that `options` has, each option by itself. */
 static TrainOptions *
-Parse(TrainOptions *options, Jsonb *json)
+ParseEach(mml_host *host, TrainOptions *options, Jsonb *json)
 {
-	mml_host   *host = BridgeCreateHost(CurrentMemoryContext, 0);
 	JsonbIterator *iterator;
 	JsonbValue	value;
 	char	   *name;
@@ -387,7 +385,17 @@ Parse(TrainOptions *options, Jsonb *json)
 		ReadOption(host, options, name, &value);
 		has_validation |= strcmp(name, "validation") == 0;
 	}
-	CheckTogether(host, options, has_validation);
+	CheckTogether(options, has_validation);
+	return options;
+}
+
+static TrainOptions *
+Parse(TrainOptions *options, Jsonb *json)
+{
+	mml_host   *host = BridgeCreateHost(CurrentMemoryContext, 0);
+
+	ParseEach(host, options, json);
+	BridgeCheck(host, mml_config_check(host, &options->config));
 	return options;
 }
 
@@ -473,5 +481,15 @@ OptionsParseOver(Jsonb *stored, Jsonb *json)
 	all = DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, JsonbPGetDatum(all), BoolGetDatum(false)));
 	options = Parse(options, all);
 	options->given = json;
+	return options;
+}
+
+TrainOptions *
+OptionsParseTrial(Jsonb *json, char **why)
+{
+	mml_host   *host = BridgeCreateHost(CurrentMemoryContext, 0);
+	TrainOptions *options = ParseEach(host, palloc0(sizeof(TrainOptions)), json);
+
+	*why = mml_config_check(host, &options->config) == MML_OK ? NULL : pstrdup(host->error.message);
 	return options;
 }

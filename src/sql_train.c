@@ -24,9 +24,8 @@ typedef enum TrainArgument
 
 /* -------------------------------------------------------------- the arguments */
 
-/* A List of String nodes; NIL for NULL. */
-static List *
-FeaturesArgument(FunctionCallInfo fcinfo)
+List *
+TrainFeaturesArgument(FunctionCallInfo fcinfo, int argument)
 {
 	List	   *features = NIL;
 	ArrayType  *array;
@@ -35,9 +34,9 @@ FeaturesArgument(FunctionCallInfo fcinfo)
 	int			n_names;
 	int			i;
 
-	if (PG_ARGISNULL(ARG_FEATURES))
+	if (PG_ARGISNULL(argument))
 		return NIL;
-	array = PG_GETARG_ARRAYTYPE_P(ARG_FEATURES);
+	array = PG_GETARG_ARRAYTYPE_P(argument);
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 						errmsg("argument \"features\" must be an array of one dimension"),
@@ -64,7 +63,7 @@ ReadArguments(TrainJob *job, FunctionCallInfo fcinfo)
 	job->source = ArgumentText(fcinfo, ARG_SOURCE, "source");
 	job->label_name = ArgumentText(fcinfo, ARG_LABEL, "label");
 	job->domain_name = ArgumentText(fcinfo, ARG_DOMAIN, "domain");
-	job->features = FeaturesArgument(fcinfo);
+	job->features = TrainFeaturesArgument(fcinfo, ARG_FEATURES);
 	if (PG_ARGISNULL(ARG_OPTIONS))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"options\" must not be NULL"),

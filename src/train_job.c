@@ -153,8 +153,8 @@ JobRow(void *self, TupleTableSlot *slot)
 }
 
 /* Reads the source to its end. */
-static void
-ReadRows(TrainJob *job, const char *query)
+void
+TrainJobRead(TrainJob *job, const char *query)
 {
 	RowSourceSink sink = {.start = JobStart, .row = JobRow, .self = job};
 
@@ -300,12 +300,6 @@ double
 TrainJobSeconds(const TrainJob *job)
 {
 	return job->seconds_before + job->host->seconds(job->host->self) - job->started;
-}
-
-void
-TrainJobRead(TrainJob *job, const char *query)
-{
-	ReadRows(job, query);
 }
 
 bool

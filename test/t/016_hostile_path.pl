@@ -118,6 +118,12 @@ foreach my $case (
 	],
 	[ 'predict, record', q{SELECT pg_catalog.count(moemlora_predict('m', place, s)) FROM public.shown s}, '500' ],
 	[ 'predict, text', q{SELECT pg_catalog.count(moemlora_predict('m', 'place 1', '{"user_id": 7}'))}, '1' ],
+	[
+		'tune',
+		q{SELECT pg_catalog.count(*) FROM moemlora_tune('public.shown', 'clicked', 'place', '{user_id}',
+			'{"epochs": 1, "hidden": [4], "method": "backbone", "dropout": [0, 0.5]}')},
+		'2'
+	],
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
 	[ 'compare', q{SELECT pg_catalog.count(*) FROM moemlora_compare('{m,m@1}', 'public.shown', 'clicked', 'place')}, '12' ],
 	[ 'importance', q{SELECT pg_catalog.count(*) FROM moemlora_importance('m', 'public.shown', 'clicked', 'place')}, '4' ],
