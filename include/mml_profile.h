@@ -130,6 +130,9 @@ extern mml_status mml_profile_rows(mml_rows *rows);
 extern mml_status mml_profile_open_gates(mml_run *run);
 extern mml_status mml_profile_note_gates(mml_member *member);
 
+/* Before other experts are trained on the same rows. */
+extern void mml_profile_close_gates(mml_host *host, mml_profile *profile);
+
 /* The scores of all validation rows in a mode; logits: [valid rows], by domain id as start: [n_domain_ids + 1] says. */
 extern void mml_profile_note_scores(mml_profile *profile, mml_mode mode, const float *logits, const uint32_t *start);
 

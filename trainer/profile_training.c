@@ -350,6 +350,16 @@ mml_profile_open_gates(mml_run *run)
 	return status;
 }
 
+void
+mml_profile_close_gates(mml_host *host, mml_profile *profile)
+{
+	for (uint32_t d = 0; d < profile->n_domains; d++)
+	{
+		mml_release(host, profile->gates[d]);
+		profile->gates[d] = NULL;
+	}
+}
+
 /* Sums of the weights and of their squares, over validation rows [first, end): sums: [2 E]. */
 static mml_status
 sum_gates(mml_member *member, size_t first, size_t end, double *sums)

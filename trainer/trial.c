@@ -4,12 +4,13 @@
  * (Jamieson and Talwalkar, Non-stochastic best arm identification and
  * hyperparameter optimization, AISTATS 2016).
  *
- * A training takes its tensors from the rows' arena and, at its end, fields and
- * names for its model: both are given back.
+ * A training takes its tensors from the rows' arena and, at its end, fields,
+ * names and profile for its model: all are given back.
  */
 #include <math.h>
 #include <string.h>
 
+#include "mml_profile.h"
 #include "mml_train.h"
 
 #define SCORED_AT_ONCE 512
@@ -112,16 +113,19 @@ check_vectors(const mml_rows *rows, const mml_config *config)
 	return MML_OK;
 }
 
-/* Fields and names back to the rows; the model's end. */
+/* Fields, names and profile back to the rows; the model's end. */
 static void
 give_back(mml_rows *rows, mml_model *model)
 {
 	rows->fields = model->fields;
 	rows->names = model->names;
+	rows->profile = model->profile;
 	rows->owns_fields = true;
 	model->fields = NULL;
 	model->names = NULL;
+	model->profile = NULL;
 	mml_model_free(model);
+	mml_profile_close_gates(rows->host, rows->profile);
 }
 
 static void
@@ -154,6 +158,8 @@ mml_trial_run(mml_host *host, mml_rows *rows, const mml_config *config, mml_tria
 	if (status != MML_OK)
 	{
 		trial->is_end = rows->fields == NULL;
+		if (!trial->is_end)
+			mml_profile_close_gates(host, rows->profile);
 		return status;
 	}
 	note_outcome(model, trial);

@@ -116,6 +116,11 @@ my @changes = map { [ $_->[0], "BEGIN; $_->[1]; ROLLBACK", $_->[2], $_->[3] ] } 
 
 # What needs no right to a model: whoever reads a value has it.
 my @values = (
+	[
+		'tune(text,text,text,text[],jsonb,double precision)',
+		q{SELECT count(*) FROM moemlora_tune('shown', 'clicked', 'place', ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": "backbone"}')},
+		'1'
+	],
 	[ 'inspect(bytea)', q{SELECT moemlora_inspect(model) ? 'backbone' FROM exported}, 't' ],
 	[ 'predict(bytea,text,record)', q{SELECT moemlora_predict(model, 'place 1', ROW(1, 7)) > 0 FROM exported}, 't' ],
 	[ 'predict(bytea,text,jsonb)', q{SELECT moemlora_predict(model, 'place 1', '{}'::jsonb) > 0 FROM exported}, 't' ],

@@ -64,6 +64,8 @@ my %reads = (
 	'embedding(text,text,anyelement)' => q{SELECT moemlora_embedding('m', 'user_id', 7)},
 	'gates(text,integer)' => q{SELECT * FROM moemlora_gates('m')},
 	'importance(text,text,text,text,integer)' => q{SELECT * FROM moemlora_importance('m', 'shown', 'clicked', 'place')},
+	'tune(text,text,text,text[],jsonb,double precision)' => q{SELECT valid_auc, options FROM moemlora_tune('shown', 'clicked', 'place',
+		ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": ["backbone", "mlora"]}') ORDER BY options},
 	'drift(text,text,text)' => q{SELECT * FROM moemlora_drift('m', 'shown', 'place')},
 	'explain(text,text,record)' => "SELECT e.* FROM $some, moemlora_explain('m', place, s) AS e",
 	'may_use(bigint,name)' => 'SELECT moemlora_may_use(1, current_user)',

@@ -21,8 +21,9 @@ tick(void *self)
 }
 
 static const char *const cases[] = {
-	"recipe=paper", "method=mlora", "learning_rate=10 dropout=0.9", "gate=input recipe=gated", "method=backbone backbone=xdeepfm",
-	"embedding_dim=7 hidden=16", "min_domain_rows=100000", "recipe=auto experts_per_domain=3", "recipe=paper"
+	"recipe=paper", "method=mlora", "learning_rate=10 dropout=0.9", "gate=input recipe=gated serve=gate", "method=backbone backbone=xdeepfm",
+	"gate=input recipe=gated serve=gate experts_per_domain=9", "embedding_dim=7 hidden=16", "min_domain_rows=100000",
+	"recipe=auto experts_per_domain=3", "recipe=paper"
 };
 
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
