@@ -14,8 +14,9 @@
 #include "mml_train.h"
 
 #define SCORED_AT_ONCE 512
-#define SCORED_ROWS 4096		/* most that a pass of the measurement takes */
+#define SCORED_BLOCKS 8			/* most that a pass of the measurement takes */
 #define SCORING_PASSES 5
+#define MEASURES (SCORED_BLOCKS * SCORING_PASSES)
 #define ETA 3					/* of so many trainings one goes on */
 
 /* ------------------------------------------------------------------- scoring */
@@ -50,48 +51,61 @@ push_row(mml_rows *to, const mml_rows *from, size_t row)
 	return MML_OK;
 }
 
-/* Rows of the set as they come, block by block; seconds of scoring alone. */
+/* Rows of the set as they come, block by block; measures: [n_measures] seconds of scoring a row of each. */
 static mml_status
-score_rows(mml_host *host, mml_scorer *scorer, const mml_rows *rows, size_t n, double *seconds)
+score_rows(mml_host *host, mml_scorer *scorer, const mml_rows *rows, size_t n, double *measures, int *n_measures)
 {
 	float		logits[SCORED_AT_ONCE];
 
-	*seconds = 0.0;
 	for (size_t at = 0; at < n; at += SCORED_AT_ONCE)
 	{
+		size_t		end = MML_MIN(at + SCORED_AT_ONCE, n);
 		double		started;
 
-		for (size_t i = at; i < MML_MIN(at + SCORED_AT_ONCE, n); i++)
+		for (size_t i = at; i < end; i++)
 			MML_TRY(push_row(mml_scorer_rows(scorer), rows, i));
 		started = host->seconds(host->self);
 		MML_TRY(mml_score_logits(scorer, logits));
-		*seconds += host->seconds(host->self) - started;
+		measures[(*n_measures)++] = (host->seconds(host->self) - started) / (double) (end - at);
 	}
 	return MML_OK;
 }
 
-/* Seconds that a row takes, in the best of a few passes: whatever else the machine does makes it slower. */
+/* The middle one of n, which are put in order. */
+static double
+median(double *measures, int n)
+{
+	for (int i = 1; i < n; i++)
+		for (int j = i; j > 0 && measures[j] < measures[j - 1]; j--)
+		{
+			double		held = measures[j];
+
+			measures[j] = measures[j - 1];
+			measures[j - 1] = held;
+		}
+	return measures[n / 2];
+}
+
+/* Seconds that a row takes, in most blocks: some are held up by whatever else the machine does. */
 static mml_status
 measure_scoring(mml_host *host, const mml_rows *rows, const mml_model *model, double *row_seconds)
 {
 	mml_rows	view = *rows;
-	size_t		n = MML_MIN(rows->n_rows, (size_t) SCORED_ROWS);
+	size_t		n = MML_MIN(rows->n_rows, (size_t) SCORED_AT_ONCE * SCORED_BLOCKS);
+	double		measures[MEASURES];
+	int			n_measures = 0;
 	mml_scorer *scorer;
 	mml_status	status;
 
 	/* fields went to the model */
 	view.fields = model->fields;
-	*row_seconds = INFINITY;
 	MML_TRY(mml_scorer_create(host, model, model->facts.served, SCORED_AT_ONCE, SIZE_MAX, &scorer));
 	status = MML_OK;
 	for (int pass = 0; status == MML_OK && pass < SCORING_PASSES; pass++)
-	{
-		double		seconds;
-
-		status = score_rows(host, scorer, &view, n, &seconds);
-		*row_seconds = MML_MIN(*row_seconds, seconds / (double) n);
-	}
+		status = score_rows(host, scorer, &view, n, measures, &n_measures);
 	mml_scorer_free(scorer);
+	if (status == MML_OK)
+		*row_seconds = median(measures, n_measures);
 	return status;
 }
 
