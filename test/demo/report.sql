@@ -3,6 +3,7 @@
 -- are worth on the test rows.  Run by run.sh, with -v seed_spread=...
 --
 \pset footer off
+SET client_min_messages = warning;	-- here it does not matter which values are new in the test rows
 
 -- One row for each version, place and the mean of the places weighted by rows.
 -- The AUC of the true model is the ceiling.
