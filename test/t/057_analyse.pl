@@ -85,15 +85,15 @@ is( sql($node, q{SET moemlora.training_memory = '1MB'; SELECT rows FROM moemlora
 # A cancel, while rows are read and while they are scored again and again.
 my $session = Moemlora::Session->new($node);
 foreach my $case (
-	[ 'importance', q{SELECT count(*) FROM moemlora_importance('m', '(SELECT s.* FROM shown AS s, generate_series(1, 3))', 'clicked', 'place')} ],
-	[ 'drift', q{SELECT count(*) FROM moemlora_drift('m', '(SELECT s.* FROM shown AS s, generate_series(1, 50))', 'place')} ])
+	[ 'importance', q{SELECT count(*) FROM moemlora_importance('m', '(SELECT s.* FROM shown AS s, generate_series(1, 8))', 'clicked', 'place', 300000)}, 150 ],
+	[ 'drift', q{SELECT count(*) FROM moemlora_drift('m', '(SELECT s.* FROM shown AS s, generate_series(1, 100))', 'place')}, 40 ])
 {
-	my ($name, $query) = @$case;
+	my ($name, $query, $step) = @$case;
 	my @late;
 
 	foreach my $i (1 .. 9)
 	{
-		my $timeout = 20 + 40 * $i;
+		my $timeout = 20 + $step * $i;
 		my $started = time;
 
 		$session->ask("SET statement_timeout = $timeout; $query");
