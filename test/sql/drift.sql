@@ -44,6 +44,11 @@ SELECT feature, domain, unknown, nulls, verdict FROM moemlora_drift('m', '(SELEC
 WHERE domain IS DISTINCT FROM 'films';
 SELECT domain, verdict FROM moemlora_drift('m', '(SELECT id, user_id, colour, price, tags, ARRAY[0, 0, 0]::real[] AS picture, category FROM visits)', 'category') WHERE feature = 'picture';
 
+-- a small domain that has moved does not move all rows, but the whole is not fine
+SELECT feature, domain, verdict FROM moemlora_drift('m', '(SELECT v.* FROM visits AS v, generate_series(1, 20) WHERE category <> ''games''
+	UNION ALL SELECT id, user_id, colour, price + 100, tags, picture, clicked, category, split FROM visits WHERE category = ''games'')', 'category')
+WHERE feature IS NULL OR feature = 'price';
+
 -- few rows say little, and none nothing
 SELECT feature, domain, rows, psi > 0.25 AS large, verdict FROM moemlora_drift('m', '(SELECT * FROM visits WHERE id IN (5, 8))', 'category');
 SELECT feature, domain, rows, unknown, nulls, psi, score, score_shift, verdict FROM moemlora_drift('m', '(SELECT * FROM visits WHERE false)', 'category');

@@ -120,8 +120,13 @@ SELECT scope, domain, rows FROM moemlora_evaluate('own', 'many', 'clicked', 'cat
 \set VERBOSITY default
 SET client_min_messages = warning;
 -- bins become fewer with more domains, until there are too many
-SELECT count(*), sum(rows) FILTER (WHERE scope = 'domain') AS rows, count(auc) FILTER (WHERE scope = 'domain') AS defined
-FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many ORDER BY id % 30)', 'clicked', 'category');
+CREATE TABLE few AS SELECT * FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many ORDER BY id % 30)', 'clicked', 'category');
+RESET moemlora.training_memory;
+SELECT e.scope, count(*), sum(abs(e.rows - f.rows)) AS rows, max(abs(e.auc - f.auc)) BETWEEN 1e-9 AND 0.02 AS auc
+FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many)', 'clicked', 'category') AS e
+	JOIN few AS f ON f.scope = e.scope AND f.domain IS NOT DISTINCT FROM e.domain GROUP BY 1 ORDER BY 1;
+DROP TABLE few;
+SET moemlora.training_memory = '1600kB';
 \set VERBOSITY terse
 SELECT count(*) FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id AS category FROM many)', 'clicked', 'category');
 \set VERBOSITY default

@@ -34,7 +34,7 @@ FROM moemlora_importance('m', 'visits', 'clicked', 'category', 500) AS a
 SELECT feature, rows, positives FROM moemlora_importance('m', '(SELECT v.* FROM visits AS v, generate_series(1, 100) WHERE id <= 10)', 'clicked', 'category', 100) WHERE domain IS NULL ORDER BY 1;
 
 -- what is left out or unknown is said
-SELECT domain, feature, rows FROM moemlora_importance('m', '(SELECT user_id, item_id, price, tags, CASE WHEN id > 5 THEN clicked END AS clicked, CASE WHEN id > 2990 THEN ''toys'' WHEN id <> 100 THEN category END AS category FROM visits)',
+SELECT domain, feature, rows FROM moemlora_importance('m', '(SELECT user_id, item_id, price, tags, CASE WHEN id > 5 THEN clicked END AS clicked, CASE WHEN id > 2990 THEN ''arts'' WHEN id <> 100 THEN category END AS category FROM visits)',
 	'clicked', 'category') WHERE feature = 'price' ORDER BY 1 NULLS FIRST;
 SET client_min_messages = warning;
 
