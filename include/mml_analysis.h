@@ -29,6 +29,40 @@ extern mml_status mml_placements(mml_host *host, const float *scores, const floa
 /* Standard error of AUC a - AUC b from placements on the same rows, by DeLong; NaN with one row of a class. */
 extern double mml_delong(const double *a, const double *b, const float *labels, size_t n);
 
+/* A point of a curve, both in [0, 1]. */
+typedef struct mml_curve_point
+{
+	double		x;
+	double		y;
+} mml_curve_point;
+
+/*
+ * ROC curve: x = share of the negatives, y = share of the positives that score at
+ * least so much, from (0, 0) to (1, 1).  scores, labels: [n]; points: [max_points],
+ * at least 2: of points less than 2 / (max_points - 1) of the way along both axes
+ * behind another one only that is kept.  *n_points: 0 with one class only.
+ * O(n log n), polls.
+ */
+extern mml_status mml_roc(mml_host *host, const float *scores, const float *labels, size_t n,
+						  mml_curve_point *points, int max_points, int *n_points);
+
+/* What came of the rows that scored about the same. */
+typedef struct mml_reliability_bin
+{
+	size_t		rows;
+	double		score;			/* mean */
+	double		label;			/* mean */
+	double		low;			/* of the mean label: with 95 % between these, by Wilson */
+	double		high;
+} mml_reliability_bin;
+
+/*
+ * Bins of about as many rows each, by score ascending; rows that tie share one.
+ * bins: [max_bins]; *n_bins: how many there are, 0 without rows.  O(n log n), polls.
+ */
+extern mml_status mml_reliability(mml_host *host, const float *scores, const float *labels, size_t n,
+								  mml_reliability_bin *bins, int max_bins, int *n_bins);
+
 /* Mean of -y ln p - (1-y) ln(1-p) of one row; p is held 1e-15 away from 0 and 1. */
 extern double mml_logloss_of(double probability, double label);
 
