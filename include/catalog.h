@@ -42,7 +42,13 @@ enum
 	Anum_version_number,
 	Anum_version_uuid,
 	Anum_version_bytes,
-	Anum_version_spec
+	Anum_version_spec,
+	Anum_version_created,
+	Anum_version_created_by,
+	Anum_version_seconds,
+	Anum_version_rows_left_out = 19,
+	Anum_version_decision = 24,
+	Anum_version_decision_reason
 };
 
 enum
@@ -53,6 +59,34 @@ enum
 	Anum_component_part,
 	Anum_component_crc,
 	Anum_component_data
+};
+
+enum
+{
+	Anum_feature_version_id = 1,
+	Anum_feature_position,
+	Anum_feature_sql_type = 5
+};
+
+enum
+{
+	Anum_phase_version_id = 1,
+	Anum_phase_position,
+	Anum_phase_seconds = 6
+};
+
+enum
+{
+	Anum_epoch_version_id = 1,
+	Anum_epoch_position,
+	Anum_epoch_run,
+	Anum_epoch_expert = 5,
+	Anum_epoch_epoch = 7,
+	Anum_epoch_seconds = 9,
+	Anum_epoch_train_logloss,
+	Anum_epoch_valid_logloss,
+	Anum_epoch_valid_auc,
+	Anum_epoch_is_best
 };
 
 enum
@@ -137,6 +171,9 @@ extern void CatalogScanBegin(CatalogScan *scan, const char *table, const char *i
 							 int n_keys, ScanKeyData *keys);
 extern HeapTuple CatalogScanNext(CatalogScan *scan);
 extern Datum CatalogScanValue(CatalogScan *scan, HeapTuple row, AttrNumber column);
+
+/* Of a column that may be NULL: *is_null tells. */
+extern Datum CatalogScanNullable(CatalogScan *scan, HeapTuple row, AttrNumber column, bool *is_null);
 extern void CatalogScanEnd(CatalogScan *scan);
 
 /* Who was there before CatalogWriteBegin(). */

@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"		/* for Jsonb */
 #include "utils/memutils.h"		/* for MaxAllocSize */
 #include "utils/snapshot.h"		/* for Snapshot */
+#include "utils/timestamp.h"	/* for TimestampTz */
 #include "utils/uuid.h"			/* for pg_uuid_t */
 
 #include "mml.h"
@@ -281,6 +282,60 @@ extern Jsonb *ModelStoreSpec(const ModelVersion *version, Snapshot snapshot);
 
 /* The same bytes as a value; raises when they are too many for one. */
 extern bytea *ModelStoreBytes(const ModelVersion *version, Snapshot snapshot);
+
+/* model_name.c: models by name and version */
+
+/* "name", the current version, or "name@version"; returns the name. Raises as ModelStoreResolve(). */
+extern const char *ModelNameResolve(const char *given, Snapshot snapshot, ModelVersion *found);
+
+/* model_store_history.c: what is stored beside a version */
+
+typedef struct VersionHistory
+{
+	bool		is_current;
+	TimestampTz created;
+	char	   *created_by;
+	double		seconds;		/* NaN: not known */
+	int64		rows_left_out;
+	char	   *decision;		/* NULL: none; so below */
+	char	   *decision_reason;
+	List	   *feature_types;	/* of C strings in the order of features; NIL: not known */
+	double	   *phase_seconds;	/* [mml_model_phases()]; NaN: not known */
+} VersionHistory;
+
+extern void ModelStoreHistory(const char *name, const ModelVersion *version, const mml_model *model, Snapshot snapshot,
+							  VersionHistory *history);
+
+/* One epoch; NaN: not defined. */
+typedef struct StoredEpoch
+{
+	int			run;			/* index into mml_model_phase() */
+	int			expert;			/* -1: of no single one */
+	int			epoch;			/* 0: the state before */
+	double		seconds;
+	double		train_logloss;
+	double		valid_logloss;
+	double		valid_auc;
+	bool		is_best;
+} StoredEpoch;
+
+/* Passes all epochs of a version in the order of running. */
+extern void ModelStoreEpochs(const ModelVersion *version, Snapshot snapshot,
+							 void (*take) (void *self, const StoredEpoch *epoch), void *self);
+
+/* stored_source.c: what a version was trained from, and reading that again */
+
+typedef struct StoredSource
+{
+	const char *source;			/* NULL: not known; so below */
+	const char *label;
+	const char *domain;
+	const char *search_path;
+	const char *split_column;	/* NULL: there was none */
+	Jsonb	   *options;		/* as given */
+} StoredSource;
+
+extern void StoredSourceRead(const ModelVersion *version, Snapshot snapshot, StoredSource *stored);
 
 /* model_value.c: models as values */
 

@@ -86,6 +86,12 @@ CatalogScanValue(CatalogScan *scan, HeapTuple row, AttrNumber column)
 	return value;
 }
 
+Datum
+CatalogScanNullable(CatalogScan *scan, HeapTuple row, AttrNumber column, bool *is_null)
+{
+	return heap_getattr(row, column, RelationGetDescr(scan->table), is_null);
+}
+
 void
 CatalogScanEnd(CatalogScan *scan)
 {

@@ -49,21 +49,6 @@ typedef struct Comparison
 
 /* -------------------------------------------------------------------- models */
 
-/* "name" or "name@version"; a model that is called as the whole goes first. */
-static void
-ResolveModel(const char *given, Snapshot snapshot, ModelVersion *found)
-{
-	const char *at = strrchr(given, '@');
-	size_t		n_digits = at == NULL ? 0 : strspn(at + 1, "0123456789");
-
-	if (ModelStoreFind(given, snapshot, MODEL_USE, found))
-		return;
-	if (at == NULL || at == given || n_digits == 0 || n_digits > 9 || at[1 + n_digits] != '\0' || atoi(at + 1) == 0)
-		ModelStoreResolve(given, 0, snapshot, MODEL_USE, found);
-	else
-		ModelStoreResolve(pnstrdup(given, at - given), atoi(at + 1), snapshot, MODEL_USE, found);
-}
-
 /* Decodes the models apart from the session's cache, as moemlora_evaluate() does. */
 static void
 LoadModels(CompareJob *job, const Datum *names)
@@ -78,7 +63,7 @@ LoadModels(CompareJob *job, const Datum *names)
 		mml_model_facts facts;
 
 		job->names[way] = TextDatumGetCString(names[way]);
-		ResolveModel(job->names[way], snapshot, &version);
+		(void) ModelNameResolve(job->names[way], snapshot, &version);
 		job->versions[way] = version.number;
 		model = ModelStoreLoad(job->rows->host, &version, snapshot);
 		mml_model_get_facts(model, &facts);
