@@ -16,33 +16,11 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "domain_list.h"
+#include "importance.h"
 
 PG_FUNCTION_INFO_V1(moemlora_importance);
 
 #define BLOCK_ROWS 512
-
-/* One call. */
-typedef struct ImportanceJob
-{
-	MemoryContext context;
-	MemoryContext row_context;	/* reset at every row */
-	mml_host   *host;
-	const mml_model *model;
-	mml_scorer *scorer;
-	mml_sample *sample;
-	const char *label_name;
-	const char *domain_name;
-	FactColumn *label;
-	FactColumn *domain;
-	Binding    *binding;
-	int			last_column;	/* of those that are looked at, from 1 */
-	DomainList	list;
-	int64	   *domain_rows;	/* [domain_rows_held] by place in the list */
-	int			domain_rows_held;
-	int64		n_read;
-	int64		n_left_out;
-} ImportanceJob;
 
 /* A row of the result. */
 typedef struct ImportanceRow
@@ -119,20 +97,49 @@ TakeRow(void *self, TupleTableSlot *slot)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Brings the domains into the order of their names, and says what became of the rows. */
-static void
-Finish(ImportanceJob *job)
+void
+ImportanceBegin(ImportanceJob *job, MemoryContext context, mml_host *host, const mml_model *model, int32 most_rows)
 {
-	int		   *ranks = palloc_extended(Max(job->list.n, 1) * sizeof(int), MCXT_ALLOC_HUGE);
-	int64	   *rows = palloc_extended(Max(job->list.n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	mml_model_facts facts;
+
+	memset(job, 0, sizeof(*job));
+	job->context = context;
+	job->row_context = AllocSetContextCreate(context, "moemlora importance row", ALLOCSET_DEFAULT_SIZES);
+	job->host = host;
+	job->model = model;
+	DomainListInit(&job->list, context);
+	mml_model_get_facts(model, &facts);
+	BridgeCheck(host, mml_scorer_create(host, model, facts.served, BLOCK_ROWS, (size_t) GucCacheSizeKb * 1024,
+										&job->scorer));
+	BridgeCheck(host, mml_sample_create(host, model, most_rows, &job->sample));
+}
+
+void
+ImportanceRead(ImportanceJob *job, const char *query, const char *label, const char *domain)
+{
+	RowSourceSink sink = {.start = Start, .row = TakeRow, .self = job};
+	int		   *ranks;
+	int64	   *rows;
 	int			i;
 
+	job->label_name = label;
+	job->domain_name = domain;
+	RowSourceRun(query, &sink);
+	ranks = palloc_extended(Max(job->list.n, 1) * sizeof(int), MCXT_ALLOC_HUGE);
+	rows = palloc_extended(Max(job->list.n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	DomainListSort(&job->list, ranks);
 	for (i = 0; i < job->list.n; i++)
 		rows[ranks[i]] = job->domain_rows[i];
+	job->domain_rows = rows;
 	BridgeCheck(job->host, mml_sample_finish(job->sample, ranks, job->list.n));
+}
+
+/* What became of the rows. */
+static void
+TellRows(const ImportanceJob *job)
+{
 	UnseenRows(job->n_left_out);
-	UnseenDomains(job->model, &job->list, rows);
+	UnseenDomains(job->model, &job->list, job->domain_rows);
 	if (mml_sample_seen(job->sample) > mml_sample_count(job->sample))
 		ereport(NOTICE, (errmsg("importance is that in a sample of %zu of " UINT64_FORMAT " rows",
 								mml_sample_count(job->sample), mml_sample_seen(job->sample)),
@@ -224,19 +231,14 @@ PutResult(ImportanceJob *job, ResultRows *result)
 /* ------------------------------------------------------------------- the call */
 
 /* Decodes the current version apart from the session's cache, as moemlora_evaluate() does. */
-static void
-LoadModel(ImportanceJob *job, const char *name, int32 most_rows)
+static const mml_model *
+LoadModel(mml_host *host, const char *name)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	ModelVersion found;
-	mml_model_facts facts;
 
 	ModelStoreResolve(name, 0, snapshot, MODEL_USE, &found);
-	job->model = ModelStoreLoad(job->host, &found, snapshot);
-	mml_model_get_facts(job->model, &facts);
-	BridgeCheck(job->host, mml_scorer_create(job->host, job->model, facts.served, BLOCK_ROWS,
-											 (size_t) GucCacheSizeKb * 1024, &job->scorer));
-	BridgeCheck(job->host, mml_sample_create(job->host, job->model, most_rows, &job->sample));
+	return ModelStoreLoad(host, &found, snapshot);
 }
 
 static int32
@@ -257,21 +259,20 @@ moemlora_importance(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "moemlora importance", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	ImportanceJob job = {.context = context};
-	RowSourceSink sink = {.start = Start, .row = TakeRow, .self = &job};
+	mml_host   *host = BridgeCreateHost(context, (Size) GucTrainingMemoryKb * 1024);
+	ImportanceJob job;
 	ResultRows	result;
 	char	   *query;
+	char	   *label;
+	char	   *domain;
 
 	ResultRowsBegin(fcinfo, &result);
 	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
-	job.label_name = ArgumentText(fcinfo, 2, "label");
-	job.domain_name = ArgumentText(fcinfo, 3, "domain");
-	job.row_context = AllocSetContextCreate(context, "moemlora importance row", ALLOCSET_DEFAULT_SIZES);
-	job.host = BridgeCreateHost(context, (Size) GucTrainingMemoryKb * 1024);
-	DomainListInit(&job.list, context);
-	LoadModel(&job, ArgumentText(fcinfo, 0, "model"), ArgumentRows(fcinfo));
-	RowSourceRun(query, &sink);
-	Finish(&job);
+	label = ArgumentText(fcinfo, 2, "label");
+	domain = ArgumentText(fcinfo, 3, "domain");
+	ImportanceBegin(&job, context, host, LoadModel(host, ArgumentText(fcinfo, 0, "model")), ArgumentRows(fcinfo));
+	ImportanceRead(&job, query, label, domain);
+	TellRows(&job);
 	PutResult(&job, &result);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
