@@ -885,6 +885,13 @@ $$How far rows, which need no labels, are from those that the current version of
 Errors: undefined_object (no such model), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column).
 Example: SELECT * FROM moemlora_drift('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'category') WHERE verdict <> 'fine' ORDER BY psi DESC;$$;
 
+CREATE FUNCTION @extschema@.moemlora_report(model text, source text DEFAULT NULL) RETURNS text
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION @extschema@.moemlora_report(text, text) IS
+$$All there is to tell of a version of a model ('ctr': the current one, 'ctr@3': version 3) as one HTML page that needs no network and no script: AUC by domain, ROC and calibration, what domains listen to which experts, learning curves, data, options, who and when. source: rows with the label, domain and feature columns of the training, what can stand after FROM; it runs with the caller's rights, and its errors are errors. NULL: the recorded source, of which the test rows if the training had a split_column; it runs with the rights of the model's owner, for who may manage the model, and where it cannot be read the page says why and does without. The page has at most 1 MB, mostly 100 to 200 kB: of many domains, experts, features and epochs it shows the largest and says how many are left out.
+Errors: undefined_object (no such model or version), insufficient_privilege; of a source given as moemlora_evaluate().
+Example: psql -Atc "SELECT moemlora_report('ctr')" > ctr.html$$;
+
 -- The aggregates; they are exact, and partial states of parallel plans add up.
 
 CREATE FUNCTION @extschema@.moemlora_auc_transition(internal, double precision, boolean) RETURNS internal
