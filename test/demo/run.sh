@@ -56,6 +56,12 @@ train gated
 say "4. What came of it, on the fifth of the rows that no training has seen"
 run_sql -v seed_spread="$seed_spread" -f "$here/report.sql"
 
+say "5. All of that as one page (moemlora_report)"
+mkdir -p "$here/../../build"
+report=$(cd "$here/../../build" && pwd)/report.html
+run_sql -At -c "SELECT moemlora_report('demo')" >"$report"
+echo "Open it in a browser: $report"
+
 cat <<END
 
 That took $SECONDS seconds; the server and its data are gone when this ends.  In a database of your own, try:
@@ -68,6 +74,7 @@ That took $SECONDS seconds; the server and its data are gone when this ends.  In
                                  '{"recipe": "gated", "split_column": "split"}');
     SELECT * FROM moemlora.progress;      -- in another session, meanwhile
     SELECT * FROM moemlora_evaluate('demo', '(SELECT * FROM demo.clicks WHERE split = ''test'') AS test', 'clicked', 'place');
+    SELECT moemlora_report('demo');       -- psql -Atc "..." > report.html
     SELECT * FROM moemlora.models;
     SELECT * FROM moemlora.domains;
     SELECT c.*, moemlora_predict('demo', place, c) FROM demo.clicks AS c LIMIT 10;

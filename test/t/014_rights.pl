@@ -80,6 +80,12 @@ my @uses = (
 	],
 	[ 'drift(text,text,text)', q{SELECT count(*) > 4 FROM moemlora_drift('m', 'shown', 'place')}, 't', 'drift' ],
 	[ 'gates(text,integer)', q{SELECT count(*) FROM moemlora_gates('m')}, '9', 'gates' ],
+	[ 'report(text,text)', q{SELECT moemlora_report('m') LIKE '%<h1><bdi>m</bdi></h1>%'}, 't', 'report' ],
+	[
+		'report(text,text)',
+		q{SELECT moemlora_report('m@1', 'shown') LIKE '%Measured on the 500 rows of the source%'},
+		't', 'report on rows'
+	],
 	[
 		'explain(text,text,record)',
 		q{SELECT count(*) > 4 FROM (SELECT s FROM shown s LIMIT 1) AS x, moemlora_explain('m', 'place 1', s)},

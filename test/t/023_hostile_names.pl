@@ -117,6 +117,8 @@ foreach my $i (0 .. $#names)
 		  . " WHERE feature IS NOT NULL", $name, "drift: $name");
 	answers("SELECT pg_catalog.count(*) FROM moemlora_tune(${\quoted($query)}, ${\quoted(qq{${name}y})}, ${\quoted(qq{${name}d})},"
 		  . " ARRAY[$model], '{\"epochs\": 1, \"hidden\": [4], \"method\": [\"backbone\", \"mlora\"]}')", '2', "tune: $name");
+	answers("SELECT pg_catalog.strpos(moemlora_report($model), 'Measured on all 300 rows') OPERATOR(pg_catalog.>) 0", 't',
+		"report: $name");
 	answers("SELECT moemlora_embedding($model, $model, 7) IS NOT NULL", 't', "embedding: $name");
 	answers("SELECT name FROM (SELECT 7 AS $column) AS r, moemlora_explain($model, 'x', r)"
 		  . " WHERE component OPERATOR(pg_catalog.=) 'feature'", $name, "explain: $name");
