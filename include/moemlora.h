@@ -222,6 +222,9 @@ extern void ResultRowsBegin(struct FunctionCallInfoBaseData *fcinfo, ResultRows 
 /* A double, or NULL for NaN. */
 extern Datum ResultFloat(double value, bool *is_null);
 
+/* The same to six places, which are more than any number of rows can tell: lines stay short, and equal scores look equal. */
+extern Datum ResultRounded(double value, bool *is_null);
+
 /* row_source.c: a query's rows, pushed one by one */
 
 typedef struct RowSourceSink

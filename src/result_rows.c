@@ -44,3 +44,9 @@ ResultFloat(double value, bool *is_null)
 	*is_null = isnan(value);
 	return Float8GetDatum(*is_null ? 0.0 : value);
 }
+
+Datum
+ResultRounded(double value, bool *is_null)
+{
+	return ResultFloat(rint(value * 1e6) / 1e6 + 0.0, is_null); /* -0 becomes 0 */
+}

@@ -163,13 +163,6 @@ VerdictOf(const Comparison *of)
 	return of->difference > 0 ? "better" : "worse";
 }
 
-/* Six places are more than any number of rows can tell. */
-static Datum
-RoundedFloat(double value, bool *is_null)
-{
-	return ResultFloat(rint(value * 1e6) / 1e6, is_null);
-}
-
 /* The result's rows for one set of rows: one for each model. */
 static void
 PutComparisons(const CompareJob *job, ResultRows *result, const char *scope, const ListedDomain *domain,
@@ -191,9 +184,9 @@ PutComparisons(const CompareJob *job, ResultRows *result, const char *scope, con
 		values[3] = Int32GetDatum(job->versions[way]);
 		values[4] = Int64GetDatum(of->rows);
 		values[5] = Int64GetDatum(of->positives);
-		values[6] = RoundedFloat(of->auc, &nulls[6]);
-		values[7] = RoundedFloat(way == 0 ? NAN : of->difference, &nulls[7]);
-		values[8] = RoundedFloat(way == 0 ? NAN : of->error, &nulls[8]);
+		values[6] = ResultRounded(of->auc, &nulls[6]);
+		values[7] = ResultRounded(way == 0 ? NAN : of->difference, &nulls[7]);
+		values[8] = ResultRounded(way == 0 ? NAN : of->error, &nulls[8]);
 		nulls[9] = verdict == NULL;
 		values[9] = nulls[9] ? (Datum) 0 : CStringGetTextDatum(verdict);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);

@@ -162,13 +162,6 @@ CompareRows(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Six places are more than any number of rows can tell. */
-static Datum
-RoundedFloat(double value, bool *is_null)
-{
-	return ResultFloat(rint(value * 1e6) / 1e6 + 0.0, is_null);	/* -0 becomes 0 */
-}
-
 /* All features in a domain (NULL: all rows); rows: [n_features]. */
 static void
 PutDomain(ResultRows *result, const ListedDomain *domain, ImportanceRow *rows, int n_features)
@@ -189,8 +182,8 @@ PutDomain(ResultRows *result, const ListedDomain *domain, ImportanceRow *rows, i
 		values[0] = CStringGetTextDatum(order[i]->feature);
 		nulls[1] = domain == NULL;
 		values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(domain->bytes);
-		values[2] = RoundedFloat(figures->lost, &nulls[2]);
-		values[3] = RoundedFloat(figures->error, &nulls[3]);
+		values[2] = ResultRounded(figures->lost, &nulls[2]);
+		values[3] = ResultRounded(figures->error, &nulls[3]);
 		values[4] = Int64GetDatum(figures->rows);
 		values[5] = Int64GetDatum(figures->positives);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);

@@ -1,0 +1,78 @@
+# What people look at in psql fits into 120 columns: results of functions, the
+# views that can, and of the others what the README shows.
+
+use strict;
+use warnings;
+
+use FindBin;
+use IPC::Run;
+use lib "$FindBin::RealBin/lib";
+use Moemlora;
+use Test::More;
+
+my $columns = 120;
+my $node = new_server('width');
+
+plant_clicks($node);
+sql(
+	$node, q{
+	CREATE TABLE shown AS
+	SELECT user_id, item_id, price, CASE place WHEN 'noise' THEN 'bots' WHEN 'place 1' THEN 'search' ELSE 'mail' END AS place, clicked,
+		   CASE id % 5 WHEN 0 THEN 'test' WHEN 1 THEN 'valid' ELSE 'train' END AS split
+	FROM clicks(6000, 3, 0.5, 5), generate_series(1, 20);
+	SELECT count(*) FROM moemlora_train('demo', 'shown', 'clicked', 'place', NULL,
+		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "learning_rate": 0.02, "split_column": "split", "recipe": "paper"}') AS trained,
+		generate_series(1, 2);
+	SELECT moemlora_grant('demo', 'pg_monitor');
+});
+
+# The longest line that psql prints for a query, and how many it has.
+sub width
+{
+	my ($query) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run(
+		[ 'psql', '-Xq', '-P', 'pager=off', '-P', 'footer=off', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $query ],
+		'>', \$out, '2>', \$err)
+	  or die "$err\n$query";
+	my @lines = split /\n/, $out;
+	my ($longest) = sort { $b <=> $a } map { length } @lines;
+
+	return ($longest, scalar @lines, $out);
+}
+
+sub fits
+{
+	my ($query, $name) = @_;
+	my ($longest, $n, $out) = width($query);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	cmp_ok($n, '>', 2, "$name: there are rows");
+	cmp_ok($longest, '<=', $columns, "$name: no line is longer than $columns columns") or diag($out);
+	return;
+}
+
+my $test = q{'(SELECT * FROM shown WHERE split = ''test'')'};
+
+fits("SELECT * FROM moemlora_evaluate('demo', $test, 'clicked', 'place')", 'evaluate');
+fits("SELECT * FROM moemlora_compare(ARRAY['demo\@1', 'demo'], $test, 'clicked', 'place')", 'compare');
+fits("SELECT * FROM moemlora_importance('demo', $test, 'clicked', 'place')", 'importance');
+fits("SELECT * FROM moemlora_drift('demo', $test, 'place')", 'drift');
+fits("SELECT * FROM moemlora_gates('demo')", 'gates');
+fits("SELECT e.* FROM (SELECT * FROM shown LIMIT 1) AS s, moemlora_explain('demo', place, s) AS e", 'explain');
+fits("SELECT place, moemlora_auc(p, clicked), moemlora_logloss(p, clicked)
+	FROM (SELECT place, clicked, moemlora_predict('demo', place, s) AS p FROM shown AS s) AS s GROUP BY place", 'auc and logloss');
+fits('SELECT * FROM moemlora.grants', 'view grants');
+fits('SELECT * FROM moemlora.domains', 'view domains');
+fits(q{/* moemlora: model="demo" phase=backbone step=1204 steps=17600 fraction=0.0684 rows_per_second=412345 started=1763800000.123 */ }
+	  . 'SELECT * FROM moemlora.progress', 'view progress');
+
+# Of the wide ones, what the README shows.
+fits($_, $_)
+  foreach q{SELECT name, owner, current_version, previous_version FROM moemlora.models},
+  q{SELECT version, is_current, served, valid_auc, seconds FROM moemlora.versions WHERE model = 'demo'},
+  q{SELECT version, phase, epochs, valid_auc, note FROM moemlora.phases WHERE model = 'demo'},
+  q{SELECT phase, expert, epoch, train_logloss, valid_auc, is_best FROM moemlora.epochs WHERE model = 'demo' AND version = 1};
+
+finish($node);
