@@ -226,7 +226,8 @@ HumanBytes(int64 bytes)
 void
 HtmlTableBegin(StringInfo page, const char *caption)
 {
-	appendStringInfo(page, "<div class=\"scroll\"><table><caption>%s</caption><thead><tr>", caption);
+	appendStringInfo(page, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table><caption>%s</caption>"
+					 "<thead><tr>", caption, caption);
 }
 
 void

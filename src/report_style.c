@@ -74,7 +74,8 @@ static const char STYLE[] =
 "th,td{padding:4px 8px;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;overflow-wrap:break-word}\n"
 "th[scope=row]{font-weight:500;min-width:7em}\n"
 "thead th{color:var(--soft);font-weight:600;overflow-wrap:normal}\n"
-".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+".n{text-align:right;font-variant-numeric:tabular-nums}\n"
+"td.n{white-space:nowrap}\n"
 "dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:4px 16px;margin:8px 0;font-size:.92rem}\n"
 "dt{color:var(--soft)}\n"
 "dd{margin:0;overflow-wrap:anywhere}\n"
@@ -83,7 +84,7 @@ static const char STYLE[] =
 "footer{padding-top:18px;padding-bottom:36px;color:var(--soft);font-size:.85rem}\n"
 "@media (max-width:800px){main{grid-template-columns:minmax(0,1fr)}header,main,footer{padding-left:14px;padding-right:14px}"
 "header{padding-top:20px}section{padding:14px}h1{font-size:1.6rem}.tall{grid-row:auto}.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}"
-"dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:6px}}\n"
+"dl{column-gap:12px}th,td{padding:4px 5px}th[scope=row]{min-width:4.5em}}\n"
 "@media print{body{background:#fff}section{break-inside:avoid}nav{display:none}}\n";
 
 void
