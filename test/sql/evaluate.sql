@@ -120,11 +120,13 @@ SELECT scope, domain, rows FROM moemlora_evaluate('own', 'many', 'clicked', 'cat
 \set VERBOSITY default
 SET client_min_messages = warning;
 -- bins become fewer with more domains, until there are too many
-CREATE TABLE few AS SELECT * FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many ORDER BY id % 30)', 'clicked', 'category');
+CREATE VIEW shelves AS SELECT user_id, item_id, clicked, CASE WHEN id <= 700 THEN id % 3 ELSE 100 + id % 80 END AS shelf FROM many ORDER BY id > 700;
+SET moemlora.training_memory = '2000kB';
+CREATE TABLE few AS SELECT * FROM moemlora_evaluate('own', 'shelves', 'clicked', 'shelf');
 RESET moemlora.training_memory;
-SELECT e.scope, count(*), sum(abs(e.rows - f.rows)) AS rows, max(abs(e.auc - f.auc)) BETWEEN 1e-9 AND 0.02 AS auc
-FROM moemlora_evaluate('own', '(SELECT user_id, item_id, clicked, id % 30 AS category FROM many)', 'clicked', 'category') AS e
-	JOIN few AS f ON f.scope = e.scope AND f.domain IS NOT DISTINCT FROM e.domain GROUP BY 1 ORDER BY 1;
+SELECT e.scope, length(e.domain) AS length, count(*), sum(abs(e.rows - f.rows)) AS rows, max(abs(e.auc - f.auc)) BETWEEN 1e-12 AND 0.01 AS auc
+FROM moemlora_evaluate('own', 'shelves', 'clicked', 'shelf') AS e JOIN few AS f ON f.scope = e.scope AND f.domain IS NOT DISTINCT FROM e.domain GROUP BY 1, 2 ORDER BY 1, 2;
+DROP VIEW shelves;
 DROP TABLE few;
 SET moemlora.training_memory = '1600kB';
 \set VERBOSITY terse
