@@ -133,6 +133,9 @@ extern mml_status mml_profile_note_gates(mml_member *member);
 /* Before other experts are trained on the same rows. */
 extern void mml_profile_close_gates(mml_host *host, mml_profile *profile);
 
+/* Of a model with a domain more: what the one before knew of all rows and of its domains. */
+extern mml_status mml_profile_keep_others(mml_run *run);
+
 /* The scores of all validation rows in a mode; logits: [valid rows], by domain id as start: [n_domain_ids + 1] says. */
 extern void mml_profile_note_scores(mml_profile *profile, mml_mode mode, const float *logits, const uint32_t *start);
 

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "mml_profile.h"
 #include "mml_train.h"
 
 #define OWN_LOGIT 5.0f			/* of experts beside which none are let in: when they are, at 0, these weigh most */
@@ -372,6 +373,7 @@ mml_run_addition(mml_member *member)
 			mml_add_note(&run->phases[1], "not served: this model serves its backbone to all domains");
 		mml_note_facts(run, figures, run->new_mode, last);
 		restore_domains(run);
+		MML_TRY(mml_profile_keep_others(run));
 		join_facts(run);
 	}
 	mml_barrier(member);

@@ -192,7 +192,8 @@ open_groups(mml_rows *rows)
 	MML_TRY(largest_domains(rows->host, rows->names, &order));
 	status = MML_OK;
 	for (uint32_t i = 0; status == MML_OK && i < rows->names->n && i < n_most; i++)
-		status = mml_profile_open_domain(rows->host, profile, order[i]);
+		if (rows->added == NULL || rows->names->entries[order[i]].rows > 0)
+			status = mml_profile_open_domain(rows->host, profile, order[i]);
 	mml_release(rows->host, order);
 	return status;
 }
@@ -282,6 +283,17 @@ count_valid_rows(mml_rows *rows, uint64_t *counts)
 	return MML_OK;
 }
 
+/* A domain more is counted in the bins that there are. */
+static mml_status
+take_cuts(mml_rows *rows)
+{
+	const mml_profile *before = rows->previous->profile;
+
+	memcpy(rows->profile->fields, before->fields, before->n_features * sizeof(mml_profile_field));
+	mml_profile_place(rows->profile);
+	return MML_OK;
+}
+
 mml_status
 mml_profile_rows(mml_rows *rows)
 {
@@ -290,7 +302,7 @@ mml_profile_rows(mml_rows *rows)
 	mml_status	status;
 
 	MML_TRY(mml_profile_create(rows->host, rows->n_fields, rows->names->n, &rows->profile));
-	MML_TRY(make_cuts(rows));
+	MML_TRY(rows->added == NULL ? make_cuts(rows) : take_cuts(rows));
 	MML_TRY(open_groups(rows));
 	status = MML_NEW(rows->host, skipped, rows->names->n);
 	if (status == MML_OK)
@@ -327,6 +339,38 @@ mml_profile_note_scores(mml_profile *profile, mml_mode mode, const float *logits
 	for (uint32_t d = 0; d < profile->n_domains; d++)
 		if (profile->domains[d] != NULL)
 			add_scores(&profile->domains[d]->scores[mode], logits + start[d + 1], start[d + 2] - start[d + 1]);
+}
+
+/* Scores are those of the mode that was served: where another one is now, there were no experts, and all modes were one. */
+static void
+copy_group(const mml_run *run, const mml_profile_group *from, mml_profile_group *to)
+{
+	const mml_profile *profile = run->rows->profile;
+
+	memcpy(to->counts, from->counts, profile->n_bins * sizeof(uint64_t));
+	memcpy(to->valid, from->valid, 2 * (size_t) profile->n_features * sizeof(uint64_t));
+	to->scores[run->new_mode] = from->scores[run->rows->previous->facts.served];
+}
+
+mml_status
+mml_profile_keep_others(mml_run *run)
+{
+	const mml_names *names = run->rows->names;
+	const mml_model *before = run->rows->previous;
+	mml_profile *profile = run->rows->profile;
+
+	copy_group(run, &before->profile->all, &profile->all);
+	for (uint32_t d = 0; d < profile->n_domains; d++)
+	{
+		int64_t		index = mml_names_find(before->names, names->entries[d].name, strlen(names->entries[d].name));
+
+		if (index < 0 || before->profile->domains[index] == NULL)
+			continue;
+		if (profile->domains[d] == NULL)
+			MML_TRY(mml_profile_open_domain(run->host, profile, d));
+		copy_group(run, before->profile->domains[index], profile->domains[d]);
+	}
+	return MML_OK;
 }
 
 /* -------------------------------------------------------------------- gates */

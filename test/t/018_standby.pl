@@ -63,7 +63,7 @@ my %reads = (
 	'embedding(text,text,text)' => q{SELECT moemlora_embedding('m', 'domain', 'place 1')},
 	'embedding(text,text,anyelement)' => q{SELECT moemlora_embedding('m', 'user_id', 7)},
 	'gates(text,integer)' => q{SELECT * FROM moemlora_gates('m')},
-	'report(text,text)' => q{SELECT md5(moemlora_report('m'))},
+	'report(text,text)' => q{SELECT md5(regexp_replace(moemlora_report('m'), 'Made on [^<]*', ''))},
 	'importance(text,text,text,text,integer)' => q{SELECT * FROM moemlora_importance('m', 'shown', 'clicked', 'place')},
 	'tune(text,text,text,text[],jsonb,double precision)' => q{SELECT valid_auc, options FROM moemlora_tune('shown', 'clicked', 'place',
 		ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": ["backbone", "mlora"]}') ORDER BY options},

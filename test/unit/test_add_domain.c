@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mml_profile.h"
 #include "unit.h"
 
 #define MOST_ROWS 600
@@ -94,6 +95,42 @@ add(const char *what, const mml_config *config, const unit_data *data, uint64_t 
 	return again;
 }
 
+/* What is known of the rows of a group, with the scores of the mode that is served. */
+static void
+check_group(const char *what, const char *of, const mml_model *before, const mml_model *after,
+			const mml_profile_group *was, const mml_profile_group *is)
+{
+	if (!unit_check((was == NULL) == (is == NULL), "%s: profile of %s", what, of) || was == NULL)
+		return;
+	unit_check(memcmp(was->counts, is->counts, before->profile->n_bins * sizeof(uint64_t)) == 0, "%s: counts of %s", what, of);
+	unit_check(memcmp(was->valid, is->valid, 2 * before->profile->n_features * sizeof(uint64_t)) == 0,
+			   "%s: validation rows of %s", what, of);
+	unit_check(memcmp(&was->scores[before->facts.served], &is->scores[after->facts.served],
+					  sizeof(mml_score_profile)) == 0, "%s: scores of %s", what, of);
+}
+
+static void
+check_profile(const char *what, const mml_model *before, const mml_model *after)
+{
+	check_group(what, "all", before, after, &before->profile->all, &after->profile->all);
+	for (uint32_t d = 0; d < after->names->n; d++)
+	{
+		const char *name = after->names->entries[d].name;
+		int64_t		index = mml_names_find(before->names, name, strlen(name));
+		const mml_profile_group *is = after->profile->domains[d];
+		uint64_t	n = 0;
+
+		if (index >= 0)
+		{
+			check_group(what, name, before, after, before->profile->domains[index], is);
+			continue;
+		}
+		for (uint32_t bin = 0; is != NULL && bin < mml_profile_bins(&after->profile->fields[0]); bin++)
+			n += is->counts[bin];
+		unit_check(n > 0, "%s: profile of the new domain %s", what, name);
+	}
+}
+
 /* Everything but what a new domain needs is as it was. */
 static void
 check_rest(const char *what, const mml_model *before, const mml_model *after)
@@ -117,6 +154,7 @@ check_rest(const char *what, const mml_model *before, const mml_model *after)
 		is.first_expert = was->first_expert;
 		unit_check(memcmp(&is, was, sizeof(is)) == 0, "%s: domain %s", what, was->name);
 	}
+	check_profile(what, before, after);
 }
 
 /* Two domains, one after the other, of which one comes first by name. */
