@@ -601,7 +601,8 @@ SELECT
 	date_trunc('second', c.saved) AS saved,
 	c.pid,
 	c.version,
-	c.options
+	c.options,
+	(SELECT sum(octet_length(p.data)) FROM moemlora.checkpoint_part p WHERE p.model_id = c.model_id)::bigint AS bytes
 FROM moemlora.model m
 JOIN moemlora.checkpoint c ON c.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
@@ -619,6 +620,7 @@ COMMENT ON COLUMN moemlora.runs.saved IS 'When the last epoch was stored.';
 COMMENT ON COLUMN moemlora.runs.pid IS 'Process that trains, or did.';
 COMMENT ON COLUMN moemlora.runs.version IS 'Number of the version that was current when the run began.';
 COMMENT ON COLUMN moemlora.runs.options IS 'Options of the run, as given.';
+COMMENT ON COLUMN moemlora.runs.bytes IS 'Size of its checkpoint in bytes; NULL: no epoch is done yet.';
 
 -- Anybody can write such a comment before a query: the expression is strict,
 -- and no cast below can fail on what it lets through.

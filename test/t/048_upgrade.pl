@@ -162,6 +162,29 @@ foreach my $version (@versions)
 	is(sql($node, q{SELECT count(*), max(version) FROM moemlora.versions}, db => $db), '2|2', 'as another version');
 }
 
+# ------------------------------------------- models that old libraries have stored
+
+# Value and scores as a release gave them: files of test/released, which never change.
+my %released = ('0.1.0' => '0.48405 0.48361 0.48348 0.48631 0.48339 0.48044 0.48308 0.48490 0.48175 0.48538 0.48618 0.48081');
+my $rows = q{(SELECT i AS id, i % 12 AS user_id, 'item ' || i % 7 AS item, CASE WHEN i % 9 > 0 THEN i % 31 / 3.0 END AS price,
+	CASE WHEN i % 5 > 0 THEN ARRAY['a', chr(98 + i % 4), NULL] END AS tags, 'place ' || i % 3 AS place
+	FROM generate_series(1, 12) AS i) AS s};
+
+sql($node, 'CREATE DATABASE values');
+sql($node, 'CREATE EXTENSION moemlora', db => 'values');
+is(join(' ', sort keys %released), join(' ', map { m{moemlora--(.*)\.base64$} } glob "$FindBin::RealBin/../released/*"),
+	'every release has left a model');
+foreach my $version (sort keys %released)
+{
+	my $value = slurp_file("$FindBin::RealBin/../released/moemlora--$version.base64");
+
+	sql($node, "SELECT moemlora_import('of $version', decode(\$b\$$value\$b\$, 'base64'))", db => 'values');
+	is(
+		sql($node, "SELECT string_agg(round(moemlora_predict('of $version', place, s)::numeric, 5)::text, ' ' ORDER BY id) FROM $rows",
+			db => 'values'),
+		$released{$version}, "a model that version $version has made scores as it did");
+}
+
 # -------------------------------------------------- what update scripts forget
 
 sql($node, 'CREATE DATABASE forgetful');
