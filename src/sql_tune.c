@@ -75,7 +75,7 @@ Score(const mml_trial *result)
 		!isnan(result->valid_auc) ? result->valid_auc : -result->valid_logloss;
 }
 
-/* Who got further stands first, then who is better, then who scores rows faster. */
+/* Who got further stands first, then who is better, then who has fewer parameters: a measured time would be chance. */
 static int
 CompareTrials(const void *a, const void *b)
 {
@@ -88,8 +88,8 @@ CompareTrials(const void *a, const void *b)
 		return y->rung - x->rung;
 	if (x->rung >= 0 && Score(&x->result) != Score(&y->result))
 		return Score(&x->result) > Score(&y->result) ? -1 : 1;
-	if (x->rung >= 0 && x->result.row_seconds != y->result.row_seconds)
-		return x->result.row_seconds < y->result.row_seconds ? -1 : 1;
+	if (x->rung >= 0 && x->result.parameters != y->result.parameters)
+		return x->result.parameters < y->result.parameters ? -1 : 1;
 	return x->position - y->position;
 }
 
