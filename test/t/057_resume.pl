@@ -75,19 +75,23 @@ sub is_nothing_left
 	return;
 }
 
-# Begins a run, waits until so many epochs are stored, stops it; what the run's last words were.
+# Begins a run, waits until so many epochs are stored, stops it.
 sub stop_after
 {
 	my ($model, $n, $resume, $stop) = @_;
 	my $session = Moemlora::Session->new($node, notices => 1);
+	my $watch = Moemlora::Session->new($node);
+	my $stored = "SELECT count(*) FROM moemlora.epochs WHERE model = '$model' AND version IS NULL AND epoch > 0";
 	my $pid = $session->pid;
 
 	$session->send("CALL moemlora_retrain('$model', '{$resume$more}')");
-	usleep(20000) while $session->is_busy && stored($model) < $n;
+	usleep(1000) while $session->is_busy && $watch->ask($stored) < $n;
+	my $run = $watch->ask("SELECT state, r.phase <> 'reading', r.pid = $pid, version, p.phase <> 'abandoned', bytes > 1000
+		FROM moemlora.runs r JOIN moemlora.progress p USING (model) WHERE model = '$model'");
 	die "the run of model $model has ended" unless $session->is_busy;
-	is(run_of($model, "state, phase <> 'reading', pid = $pid, version"), 'running|t|t|1', "$model: the run shows");
-	is(sql($node, "SELECT phase <> 'abandoned' FROM moemlora.progress WHERE model = '$model'"), 't', "$model: as running");
+	$watch->close;
 	$stop->($session);
+	is($run, 'running|t|t|1|t|t', "$model: the run has shown as running");
 	return;
 }
 
