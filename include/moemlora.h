@@ -219,11 +219,11 @@ typedef struct ResultRows
 
 extern void ResultRowsBegin(struct FunctionCallInfoBaseData *fcinfo, ResultRows *rows);
 
-/* A double, or NULL for NaN. */
-extern Datum ResultFloat(double value, bool *is_null);
+/* Places of what is measured on rows: more than any number of rows can tell, few enough for short lines. */
+#define FIGURE_PLACES 6
 
-/* The same to six places, which are more than any number of rows can tell: lines stay short, and equal scores look equal. */
-extern Datum ResultRounded(double value, bool *is_null);
+/* A double to so many decimal places, or NULL for NaN. */
+extern Datum ResultRounded(double value, int places, bool *is_null);
 
 /* row_source.c: a query's rows, pushed one by one */
 

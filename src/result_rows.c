@@ -37,16 +37,11 @@ ResultRowsBegin(FunctionCallInfo fcinfo, ResultRows *rows)
 	MemoryContextSwitchTo(caller);
 }
 
-/* What is not defined is NULL in SQL. */
 Datum
-ResultFloat(double value, bool *is_null)
+ResultRounded(double value, int places, bool *is_null)
 {
-	*is_null = isnan(value);
-	return Float8GetDatum(*is_null ? 0.0 : value);
-}
+	double		scale = pow(10.0, places);
 
-Datum
-ResultRounded(double value, bool *is_null)
-{
-	return ResultFloat(rint(value * 1e6) / 1e6 + 0.0, is_null); /* -0 becomes 0 */
+	*is_null = isnan(value);
+	return Float8GetDatum(*is_null ? 0.0 : rint(value * scale) / scale + 0.0);	/* -0 becomes 0 */
 }

@@ -184,9 +184,9 @@ PutComparisons(const CompareJob *job, ResultRows *result, const char *scope, con
 		values[3] = Int32GetDatum(job->versions[way]);
 		values[4] = Int64GetDatum(of->rows);
 		values[5] = Int64GetDatum(of->positives);
-		values[6] = ResultRounded(of->auc, &nulls[6]);
-		values[7] = ResultRounded(way == 0 ? NAN : of->difference, &nulls[7]);
-		values[8] = ResultRounded(way == 0 ? NAN : of->error, &nulls[8]);
+		values[6] = ResultRounded(of->auc, FIGURE_PLACES, &nulls[6]);
+		values[7] = ResultRounded(way == 0 ? NAN : of->difference, FIGURE_PLACES, &nulls[7]);
+		values[8] = ResultRounded(way == 0 ? NAN : of->error, FIGURE_PLACES, &nulls[8]);
 		nulls[9] = verdict == NULL;
 		values[9] = nulls[9] ? (Datum) 0 : CStringGetTextDatum(verdict);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);

@@ -20,6 +20,7 @@
 PG_FUNCTION_INFO_V1(moemlora_drift);
 
 #define BLOCK_ROWS 512
+#define SAMPLE_PLACES 4			/* of figures; more than samples of thousands can tell */
 
 /* The usual readings of a population stability index. */
 #define PSI_TO_WATCH 0.1
@@ -159,13 +160,6 @@ WorstOf(const DriftJob *job, int domain)
 	return worst;
 }
 
-/* Four places are more than samples of thousands can tell. */
-static Datum
-RoundedFloat(double value, bool *is_null)
-{
-	return ResultFloat(rint(value * 1e4) / 1e4 + 0.0, is_null);	/* -0 becomes 0 */
-}
-
 static void
 PutShift(ResultRows *result, const char *feature, const char *domain, const mml_shift *shift, Verdict verdict)
 {
@@ -184,11 +178,11 @@ PutShift(ResultRows *result, const char *feature, const char *domain, const mml_
 	nulls[1] = domain == NULL;
 	values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(domain);
 	values[2] = Int64GetDatum((int64) shift->rows);
-	values[3] = RoundedFloat(shift->unknown, &nulls[3]);
-	values[4] = RoundedFloat(shift->missing, &nulls[4]);
-	values[5] = RoundedFloat(shift->psi, &nulls[5]);
-	values[6] = RoundedFloat(shift->score, &nulls[6]);
-	values[7] = RoundedFloat(shift->score - shift->score_before, &nulls[7]);
+	values[3] = ResultRounded(shift->unknown, SAMPLE_PLACES, &nulls[3]);
+	values[4] = ResultRounded(shift->missing, SAMPLE_PLACES, &nulls[4]);
+	values[5] = ResultRounded(shift->psi, SAMPLE_PLACES, &nulls[5]);
+	values[6] = ResultRounded(shift->score, SAMPLE_PLACES, &nulls[6]);
+	values[7] = ResultRounded(shift->score - shift->score_before, SAMPLE_PLACES, &nulls[7]);
 	nulls[8] = verdict == VERDICT_NONE;
 	values[8] = nulls[8] ? (Datum) 0 : CStringGetTextDatum(verdicts[verdict]);
 	tuplestore_putvalues(result->store, result->desc, values, nulls);

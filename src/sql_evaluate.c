@@ -177,11 +177,11 @@ PutFigures(ResultRows *result, const char *scope, const ListedDomain *domain, co
 	values[1] = nulls[1] ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(domain->bytes, (int) domain->length));
 	values[2] = Int64GetDatum(figures->rows);
 	values[3] = Int64GetDatum(figures->positives);
-	values[4] = ResultRounded(figures->auc[WAY_SERVED], &nulls[4]);
-	values[5] = ResultRounded(figures->logloss, &nulls[5]);
-	values[6] = ResultRounded(figures->calibration, &nulls[6]);
-	values[7] = ResultRounded(figures->auc[WAY_BACKBONE], &nulls[7]);
-	values[8] = ResultRounded(figures->auc[WAY_OWN], &nulls[8]);
+	values[4] = ResultRounded(figures->auc[WAY_SERVED], FIGURE_PLACES, &nulls[4]);
+	values[5] = ResultRounded(figures->logloss, FIGURE_PLACES, &nulls[5]);
+	values[6] = ResultRounded(figures->calibration, FIGURE_PLACES, &nulls[6]);
+	values[7] = ResultRounded(figures->auc[WAY_BACKBONE], FIGURE_PLACES, &nulls[7]);
+	values[8] = ResultRounded(figures->auc[WAY_OWN], FIGURE_PLACES, &nulls[8]);
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 

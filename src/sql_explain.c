@@ -18,13 +18,6 @@
 PG_FUNCTION_INFO_V1(moemlora_gates);
 PG_FUNCTION_INFO_V1(moemlora_explain);
 
-/* Weights and logits are floats: six places are theirs, what follows is noise. */
-static Datum
-RoundedFloat(double value)
-{
-	return Float8GetDatum(rint(value * 1e6) / 1e6 + 0.0);	/* -0 becomes 0 */
-}
-
 static Datum
 NameOfDomain(const mml_model *model, int domain)
 {
@@ -40,17 +33,18 @@ PutGates(ResultRows *result, const mml_model *model, int domain, int n_experts, 
 	float	   *spreads = weights + n_experts;
 	Datum		values[5];
 	bool		nulls[5] = {false};
+	bool		is_known;
 	int			expert;
 
 	values[0] = NameOfDomain(model, domain);
-	nulls[3] = nulls[4] = !mml_model_gates(model, domain, weights, spreads);
+	is_known = mml_model_gates(model, domain, weights, spreads);
 	for (expert = 0; expert < n_experts; expert++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		values[1] = Int32GetDatum(expert);
 		values[2] = NameOfDomain(model, mml_model_expert_domain(model, expert));
-		values[3] = RoundedFloat(weights[expert]);
-		values[4] = RoundedFloat(spreads[expert]);
+		values[3] = ResultRounded(is_known ? weights[expert] : NAN, FIGURE_PLACES, &nulls[3]);
+		values[4] = ResultRounded(is_known ? spreads[expert] : NAN, FIGURE_PLACES, &nulls[4]);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);
 		pfree(DatumGetPointer(values[2]));
 	}
@@ -95,7 +89,7 @@ PutPart(ResultRows *result, const char *component, const char *name, double cont
 	values[0] = CStringGetTextDatum(component);
 	nulls[1] = name == NULL;
 	values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(name);
-	values[2] = RoundedFloat(contribution);
+	values[2] = ResultRounded(contribution, FIGURE_PLACES, &nulls[2]);
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 

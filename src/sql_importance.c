@@ -182,8 +182,8 @@ PutDomain(ResultRows *result, const ListedDomain *domain, ImportanceRow *rows, i
 		values[0] = CStringGetTextDatum(order[i]->feature);
 		nulls[1] = domain == NULL;
 		values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(domain->bytes);
-		values[2] = ResultRounded(figures->lost, &nulls[2]);
-		values[3] = ResultRounded(figures->error, &nulls[3]);
+		values[2] = ResultRounded(figures->lost, FIGURE_PLACES, &nulls[2]);
+		values[3] = ResultRounded(figures->error, FIGURE_PLACES, &nulls[3]);
 		values[4] = Int64GetDatum(figures->rows);
 		values[5] = Int64GetDatum(figures->positives);
 		tuplestore_putvalues(result->store, result->desc, values, nulls);

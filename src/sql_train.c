@@ -85,12 +85,12 @@ PutPhase(ResultRows *result, int32 version, const mml_phase_summary *phase)
 	values[1] = CStringGetTextDatum(mml_phase_name((mml_phase) phase->phase));
 	values[2] = Int32GetDatum(phase->epochs);
 	values[3] = Int64GetDatum(phase->rows);
-	values[4] = ResultFloat(phase->seconds, &nulls[4]);
-	values[5] = ResultFloat(phase->rows_per_second, &nulls[5]);
-	values[6] = ResultFloat(phase->train_logloss, &nulls[6]);
-	values[7] = ResultFloat(phase->valid_logloss, &nulls[7]);
-	values[8] = ResultFloat(phase->valid_auc, &nulls[8]);
-	values[9] = ResultFloat(phase->valid_wauc, &nulls[9]);
+	values[4] = ResultRounded(phase->seconds, 3, &nulls[4]);
+	values[5] = ResultRounded(phase->rows_per_second, 0, &nulls[5]);
+	values[6] = ResultRounded(phase->train_logloss, FIGURE_PLACES, &nulls[6]);
+	values[7] = ResultRounded(phase->valid_logloss, FIGURE_PLACES, &nulls[7]);
+	values[8] = ResultRounded(phase->valid_auc, FIGURE_PLACES, &nulls[8]);
+	values[9] = ResultRounded(phase->valid_wauc, FIGURE_PLACES, &nulls[9]);
 	nulls[10] = phase->note[0] == '\0';
 	values[10] = nulls[10] ? (Datum) 0 : CStringGetTextDatum(phase->note);
 	tuplestore_putvalues(result->store, result->desc, values, nulls);

@@ -261,13 +261,6 @@ MakeTrials(Tuning *tuning, const TuneGrid *grid)
 
 /* --------------------------------------------------------------------- result */
 
-/* Rounded: nobody needs all the digits of what is measured. */
-static Datum
-Rounded(double value, double digits, bool *is_null)
-{
-	return ResultFloat(rint(value * digits) / digits, is_null);
-}
-
 static void
 PutTrial(ResultRows *result, const Trial *trial, int rank)
 {
@@ -276,10 +269,10 @@ PutTrial(ResultRows *result, const Trial *trial, int rank)
 	bool		has_result = trial->rung >= 0;
 
 	values[0] = Int32GetDatum(rank);
-	values[1] = Rounded(has_result ? trial->result.valid_wauc : NAN, 1e5, &nulls[1]);
-	values[2] = Rounded(has_result ? trial->result.valid_auc : NAN, 1e5, &nulls[2]);
-	values[3] = Rounded(has_result ? trial->result.row_seconds * 1e6 : NAN, 1e3, &nulls[3]);
-	values[4] = Rounded(trial->seconds, 1e2, &nulls[4]);
+	values[1] = ResultRounded(has_result ? trial->result.valid_wauc : NAN, FIGURE_PLACES, &nulls[1]);
+	values[2] = ResultRounded(has_result ? trial->result.valid_auc : NAN, FIGURE_PLACES, &nulls[2]);
+	values[3] = ResultRounded(has_result ? trial->result.row_seconds * 1e6 : NAN, 3, &nulls[3]);
+	values[4] = ResultRounded(trial->seconds, 2, &nulls[4]);
 	values[5] = Int32GetDatum(trial->result.epochs);
 	values[6] = Int32GetDatum(trial->rung + 1);
 	nulls[7] = !has_result;
