@@ -217,7 +217,7 @@ typedef struct ResultRows
 	struct Tuplestorestate *store;
 } ResultRows;
 
-extern void ResultRowsBegin(struct FunctionCallInfoBaseData *fcinfo, ResultRows *rows);
+extern void ResultRowsBegin(struct FunctionCallInfoBaseData *fcinfo, int n_columns, ResultRows *rows);
 
 /* Places of what is measured on rows: more than any number of rows can tell, few enough for short lines. */
 #define FIGURE_PLACES 6

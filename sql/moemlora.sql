@@ -400,64 +400,80 @@ SELECT
 	m.name AS model,
 	v.number AS version,
 	v.number = m.current_version AS is_current,
-	v.backbone,
-	v.method,
-	v.recipe,
 	v.served,
-	v.n_features AS features,
-	v.n_domains AS domains,
-	v.n_experts AS experts,
-	v.train_rows,
-	v.valid_rows,
-	v.rows_left_out,
+	v.train_rows + v.valid_rows AS rows,
 	round(v.valid_auc::numeric, 4) AS valid_auc,
 	round(v.valid_wauc::numeric, 4) AS valid_wauc,
-	round(v.valid_logloss::numeric, 4) AS valid_logloss,
-	v.parameters,
 	v.bytes,
-	round(v.seconds::numeric, 1) AS seconds,
-	date_trunc('second', v.created) AS created,
-	v.created_by,
-	v.spec ->> 'source' AS source,
-	v.spec ->> 'label' AS label,
-	v.spec ->> 'domain' AS domain,
-	v.spec -> 'options' AS options,
-	v.decision,
-	v.decision_reason,
-	v.spec -> 'added' AS added
+	date_trunc('second', v.created) AS created
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
 ORDER BY m.name, v.number;
-COMMENT ON VIEW moemlora.versions IS 'Versions of the models that one may use.';
+COMMENT ON VIEW moemlora.versions IS 'Versions of the models that one may use: how good, how large, since when. View moemlora.cards tells the rest.';
 COMMENT ON COLUMN moemlora.versions.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.versions.version IS 'Number of the version, from 1.';
 COMMENT ON COLUMN moemlora.versions.is_current IS 'Whether it is the version that scores.';
-COMMENT ON COLUMN moemlora.versions.backbone IS 'Backbone network.';
-COMMENT ON COLUMN moemlora.versions.method IS 'moe_mlora, mlora or backbone.';
-COMMENT ON COLUMN moemlora.versions.recipe IS 'Recipe of method moe_mlora.';
 COMMENT ON COLUMN moemlora.versions.served IS 'Mode that scores: backbone, own or gate.';
-COMMENT ON COLUMN moemlora.versions.features IS 'Number of features, the domain not counted.';
-COMMENT ON COLUMN moemlora.versions.domains IS 'Number of domains.';
-COMMENT ON COLUMN moemlora.versions.experts IS 'Number of experts.';
-COMMENT ON COLUMN moemlora.versions.train_rows IS 'Rows trained on.';
-COMMENT ON COLUMN moemlora.versions.valid_rows IS 'Rows validated on.';
-COMMENT ON COLUMN moemlora.versions.rows_left_out IS 'Rows left out because label or domain was NULL.';
+COMMENT ON COLUMN moemlora.versions.rows IS 'Rows trained and validated on.';
 COMMENT ON COLUMN moemlora.versions.valid_auc IS 'AUC of the served mode over all validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.versions.valid_wauc IS 'AUC per domain of the served mode, weighted by validation rows; NULL when not defined.';
-COMMENT ON COLUMN moemlora.versions.valid_logloss IS 'Logloss of the served mode over all validation rows; NULL when not defined.';
-COMMENT ON COLUMN moemlora.versions.parameters IS 'Number of parameters.';
 COMMENT ON COLUMN moemlora.versions.bytes IS 'Size of the stored model in bytes.';
-COMMENT ON COLUMN moemlora.versions.seconds IS 'Duration of the training in seconds, reading included; NULL for an imported version.';
 COMMENT ON COLUMN moemlora.versions.created IS 'When the version was stored.';
-COMMENT ON COLUMN moemlora.versions.created_by IS 'Role that trained or imported it.';
-COMMENT ON COLUMN moemlora.versions.source IS 'Source of the rows, as given; NULL for an imported version, as label, domain and options are.';
-COMMENT ON COLUMN moemlora.versions.label IS 'Label column.';
-COMMENT ON COLUMN moemlora.versions.domain IS 'Domain column.';
-COMMENT ON COLUMN moemlora.versions.options IS 'Options, as given.';
-COMMENT ON COLUMN moemlora.versions.decision IS 'What moemlora_retrain() or moemlora_add_domain() decided: promoted or kept back; NULL where moemlora_train() or moemlora_import() made the version current.';
-COMMENT ON COLUMN moemlora.versions.decision_reason IS 'Why: the AUC, or logloss, of the version and of the one before on the same validation rows; or which domain was added to which version.';
-COMMENT ON COLUMN moemlora.versions.added IS 'Domains that moemlora_add_domain() added since the training on the source: an array of domain, source, search_path, options, and the version that it was added to; NULL: none.';
+
+CREATE VIEW moemlora.cards WITH (security_barrier) AS
+SELECT m.name AS model, v.number AS version, f.name, f.value
+FROM moemlora.model m
+JOIN moemlora.version v ON v.model_id = m.id
+CROSS JOIN LATERAL (VALUES
+	(1, 'created_by', v.created_by::text),
+	(2, 'seconds', round(v.seconds::numeric, 1)::text),
+	(3, 'backbone', v.backbone),
+	(4, 'method', v.method),
+	(5, 'recipe', v.recipe),
+	(6, 'features', v.n_features::text),
+	(7, 'domains', v.n_domains::text),
+	(8, 'experts', v.n_experts::text),
+	(9, 'parameters', v.parameters::text),
+	(10, 'train_rows', v.train_rows::text),
+	(11, 'valid_rows', v.valid_rows::text),
+	(12, 'rows_left_out', v.rows_left_out::text),
+	(13, 'valid_logloss', round(v.valid_logloss::numeric, 4)::text),
+	(14, 'source', v.spec ->> 'source'),
+	(15, 'label', v.spec ->> 'label'),
+	(16, 'domain', v.spec ->> 'domain'),
+	(17, 'options', jsonb_pretty(v.spec -> 'options')),
+	(18, 'added', jsonb_pretty(v.spec -> 'added'))
+) AS f(position, name, value)
+WHERE @extschema@.moemlora_may_use(m.id, m.owner) AND f.value IS NOT NULL
+ORDER BY m.name, v.number, f.position;
+COMMENT ON VIEW moemlora.cards IS
+'What each version of the models that one may use is and was trained on, a row for each fact. What is not known has no row: an imported version has no source.';
+COMMENT ON COLUMN moemlora.cards.model IS 'Name of the model.';
+COMMENT ON COLUMN moemlora.cards.version IS 'Number of the version.';
+COMMENT ON COLUMN moemlora.cards.name IS
+'created_by (who trained or imported it), seconds (of the training, reading included), backbone, method, recipe, features (their number, the domain not counted), domains, experts, parameters (their numbers), train_rows, valid_rows (rows trained and validated on), rows_left_out (label or domain was NULL), valid_logloss (of the served mode), source, label, domain, options (as given), added (the domains that moemlora_add_domain() added since the training on the source: domain, source, search_path, options, and the version that each was added to).';
+COMMENT ON COLUMN moemlora.cards.value IS 'Its value; of options and added a text that casts to jsonb.';
+
+CREATE VIEW moemlora.decisions WITH (security_barrier) AS
+SELECT
+	m.name AS model,
+	v.number AS version,
+	v.number = m.current_version AS is_current,
+	date_trunc('second', v.created) AS created,
+	v.decision,
+	v.decision_reason AS reason
+FROM moemlora.model m
+JOIN moemlora.version v ON v.model_id = m.id
+WHERE @extschema@.moemlora_may_use(m.id, m.owner) AND v.decision IS NOT NULL
+ORDER BY m.name, v.number;
+COMMENT ON VIEW moemlora.decisions IS 'What moemlora_retrain() and moemlora_add_domain() decided of the versions that they stored in the models that one may use.';
+COMMENT ON COLUMN moemlora.decisions.model IS 'Name of the model.';
+COMMENT ON COLUMN moemlora.decisions.version IS 'Number of the version.';
+COMMENT ON COLUMN moemlora.decisions.is_current IS 'Whether it is the version that scores now.';
+COMMENT ON COLUMN moemlora.decisions.created IS 'When it was stored.';
+COMMENT ON COLUMN moemlora.decisions.decision IS 'promoted or kept back.';
+COMMENT ON COLUMN moemlora.decisions.reason IS 'Why: the AUC, or logloss, of the version and of the one before on the same validation rows; or which domain was added to which version.';
 
 CREATE VIEW moemlora.grants WITH (security_barrier) AS
 SELECT
@@ -481,28 +497,22 @@ SELECT
 	p.epochs,
 	p.rows,
 	round(p.seconds::numeric, 1) AS seconds,
-	round(p.rows_per_second::numeric) AS rows_per_second,
-	round(p.train_logloss::numeric, 4) AS train_logloss,
-	round(p.valid_logloss::numeric, 4) AS valid_logloss,
 	round(p.valid_auc::numeric, 4) AS valid_auc,
 	round(p.valid_wauc::numeric, 4) AS valid_wauc,
 	p.is_used,
-	p.note
+	nullif(regexp_replace(p.note, '(; )?\mnot used$', ''), '') AS note
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id
 JOIN moemlora.phase p ON p.version_id = v.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
 ORDER BY m.name, v.number, p.position;
-COMMENT ON VIEW moemlora.phases IS 'Training phases of the models that one may use, in the order of running.';
+COMMENT ON VIEW moemlora.phases IS 'Training phases of the models that one may use, in the order of running; for their losses see view moemlora.epochs.';
 COMMENT ON COLUMN moemlora.phases.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.phases.version IS 'Number of the version.';
 COMMENT ON COLUMN moemlora.phases.phase IS 'backbone, joint, gated, experts, gate, finetune or domain.';
 COMMENT ON COLUMN moemlora.phases.epochs IS 'Epochs run, of all experts together.';
 COMMENT ON COLUMN moemlora.phases.rows IS 'Rows trained on in one pass.';
 COMMENT ON COLUMN moemlora.phases.seconds IS 'Duration in seconds.';
-COMMENT ON COLUMN moemlora.phases.rows_per_second IS 'Rows times epochs over seconds of training.';
-COMMENT ON COLUMN moemlora.phases.train_logloss IS 'Logloss on the training rows in the epoch chosen; NULL when the state before the phase was.';
-COMMENT ON COLUMN moemlora.phases.valid_logloss IS 'Logloss on all validation rows, in the mode of the phase; NULL when not defined.';
 COMMENT ON COLUMN moemlora.phases.valid_auc IS 'AUC on all validation rows, in the mode of the phase; NULL when not defined.';
 COMMENT ON COLUMN moemlora.phases.valid_wauc IS 'AUC per domain, weighted by validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.phases.is_used IS 'False when the model does not contain what the phase learned.';
@@ -520,17 +530,16 @@ SELECT
 	round(e.train_logloss::numeric, 4) AS train_logloss,
 	round(e.valid_logloss::numeric, 4) AS valid_logloss,
 	round(e.valid_auc::numeric, 4) AS valid_auc,
-	e.domain,
 	e.is_best
 FROM moemlora.model m
 JOIN (
 	SELECT v.model_id, v.number AS version, e.position, e.phase, e.expert, e.epoch, e.rows, e.seconds, e.train_logloss,
-		e.valid_logloss, e.valid_auc, e.domain, e.is_best
+		e.valid_logloss, e.valid_auc, e.is_best
 	FROM moemlora.version v
 	JOIN moemlora.epoch e ON e.version_id = v.id
 	UNION ALL
 	SELECT e.model_id, NULL, e.position, e.phase, e.expert, e.epoch, e.rows, e.seconds, e.train_logloss,
-		e.valid_logloss, e.valid_auc, e.domain, e.is_best
+		e.valid_logloss, e.valid_auc, e.is_best
 	FROM moemlora.checkpoint_epoch e
 ) AS e ON e.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
@@ -539,14 +548,13 @@ COMMENT ON VIEW moemlora.epochs IS 'Training epochs of the models that one may u
 COMMENT ON COLUMN moemlora.epochs.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.epochs.version IS 'Number of the version; NULL: of a retraining that has none yet, see view moemlora.runs.';
 COMMENT ON COLUMN moemlora.epochs.phase IS 'Name of the phase.';
-COMMENT ON COLUMN moemlora.epochs.expert IS 'Expert trained, from 0; NULL outside phase experts.';
+COMMENT ON COLUMN moemlora.epochs.expert IS 'Expert trained, from 0; NULL outside phase experts. moemlora_gates() tells its domain.';
 COMMENT ON COLUMN moemlora.epochs.epoch IS 'Number in the phase, of one expert; 0 is the state before.';
 COMMENT ON COLUMN moemlora.epochs.rows IS 'Rows trained on.';
 COMMENT ON COLUMN moemlora.epochs.seconds IS 'Duration in seconds.';
 COMMENT ON COLUMN moemlora.epochs.train_logloss IS 'Logloss on the training rows; NULL in epoch 0.';
 COMMENT ON COLUMN moemlora.epochs.valid_logloss IS 'Logloss on the validation rows, of the better of the last state and the average of states; NULL when there are none.';
 COMMENT ON COLUMN moemlora.epochs.valid_auc IS 'AUC on the validation rows, in the mode of the phase; NULL when not defined.';
-COMMENT ON COLUMN moemlora.epochs.domain IS 'Domain of the expert trained; NULL outside phase experts.';
 COMMENT ON COLUMN moemlora.epochs.is_best IS 'Better than every epoch of the phase before it.';
 
 CREATE VIEW moemlora.domains WITH (security_barrier) AS
@@ -596,13 +604,9 @@ SELECT
 	c.phase,
 	c.epochs,
 	round(c.fraction::numeric, 4) AS fraction,
-	round(c.seconds::numeric, 1) AS seconds,
+	(SELECT sum(octet_length(p.data)) FROM moemlora.checkpoint_part p WHERE p.model_id = c.model_id)::bigint AS bytes,
 	date_trunc('second', c.started) AS started,
-	date_trunc('second', c.saved) AS saved,
-	c.pid,
-	c.version,
-	c.options,
-	(SELECT sum(octet_length(p.data)) FROM moemlora.checkpoint_part p WHERE p.model_id = c.model_id)::bigint AS bytes
+	date_trunc('second', c.saved) AS saved
 FROM moemlora.model m
 JOIN moemlora.checkpoint c ON c.model_id = m.id
 WHERE @extschema@.moemlora_may_use(m.id, m.owner)
@@ -614,13 +618,9 @@ COMMENT ON COLUMN moemlora.runs.state IS 'running, or abandoned: the process tha
 COMMENT ON COLUMN moemlora.runs.phase IS 'reading, or the phase that is next or under way.';
 COMMENT ON COLUMN moemlora.runs.epochs IS 'Epochs of the phase that are done and stored, of all experts together.';
 COMMENT ON COLUMN moemlora.runs.fraction IS 'Share of the whole training that is stored, at worst; 0 to 1.';
-COMMENT ON COLUMN moemlora.runs.seconds IS 'Seconds of work that are stored.';
+COMMENT ON COLUMN moemlora.runs.bytes IS 'Size of its checkpoint in bytes; NULL: no epoch is done yet.';
 COMMENT ON COLUMN moemlora.runs.started IS 'When the run began, or was resumed.';
 COMMENT ON COLUMN moemlora.runs.saved IS 'When the last epoch was stored.';
-COMMENT ON COLUMN moemlora.runs.pid IS 'Process that trains, or did.';
-COMMENT ON COLUMN moemlora.runs.version IS 'Number of the version that was current when the run began.';
-COMMENT ON COLUMN moemlora.runs.options IS 'Options of the run, as given.';
-COMMENT ON COLUMN moemlora.runs.bytes IS 'Size of its checkpoint in bytes; NULL: no epoch is done yet.';
 
 -- Anybody can write such a comment before a query: the expression is strict,
 -- and no cast below can fail on what it lets through.
@@ -654,7 +654,7 @@ COMMENT ON COLUMN moemlora.progress.fraction IS 'Share of the whole training tha
 COMMENT ON COLUMN moemlora.progress.rows_per_second IS 'Rows trained on in a second.';
 COMMENT ON COLUMN moemlora.progress.started IS 'When the training began.';
 
-GRANT SELECT ON moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases, moemlora.epochs, moemlora.domains,
+GRANT SELECT ON moemlora.models, moemlora.versions, moemlora.cards, moemlora.decisions, moemlora.grants, moemlora.phases, moemlora.epochs, moemlora.domains,
 	moemlora.runs, moemlora.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------
@@ -699,13 +699,13 @@ Example: SELECT * FROM moemlora_add_domain('ctr', 'garden', '(SELECT * FROM inte
 CREATE FUNCTION @extschema@.moemlora_tune(
 	source text, label text, domain text, features text[], grid jsonb, budget_seconds double precision DEFAULT NULL)
 RETURNS TABLE (
-	rank integer, valid_wauc double precision, valid_auc double precision, microseconds_per_row double precision,
-	seconds double precision, epochs integer, rung integer, served text, note text, options jsonb)
+	rank integer, valid_wauc double precision, microseconds double precision, seconds double precision,
+	epochs integer, rung integer, options jsonb, note text)
 	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 30;
 COMMENT ON FUNCTION @extschema@.moemlora_tune(text, text, text, text[], jsonb, double precision) IS
-$$Tries combinations of options on the same rows, which are read and encoded once, and ranks them by WAUC on the validation rows. Nothing is stored: pass the options of the first row to moemlora_train(), which makes that model.
+$$Tries combinations of options on the same rows, which are read and encoded once, and ranks them by WAUC on the validation rows. Nothing is stored: moemlora_train() makes the model of a row with the options grid || options.
 source, label, domain, features: as of moemlora_train(). grid: an object of its options, each with a value for all trials or a list of values to try (of hidden and cin a list of lists); all combinations are tried, or 81 of more, drawn with option seed. Successive halving (Jamieson and Talwalkar 2016): all trials with few epochs, the better third with three times as many, up to option epochs in the last rung. budget_seconds: time for all, reading included; trials are stopped so that every rung gets its part; NULL = none.
-rank: by rung, then WAUC, then microseconds_per_row, what scoring a row took in blocks here. seconds: of all its rungs. epochs: of all phases, in its last rung. rung: the last that it took part in, from 1; 0 = none, and note says why. One NOTICE per trial.
+rank: by rung, then WAUC, then number of parameters. microseconds: what scoring a row took in blocks here. seconds: of all its rungs. epochs: of all phases, in its last rung. rung: the last that it took part in, from 1; 0 = none. options: those for which grid has a list. note: "cut short" by its share of budget_seconds, "not tried" because budget_seconds had passed, or why it cannot be trained. One NOTICE per trial.
 Errors: as moemlora_train(); invalid_parameter_value (an option that cannot vary: validation, split_column, time_column, weight_column, columns, min_count, seed, epochs; max_seconds, warm_start and workers cannot be given), data_exception (no validation rows).
 Example: SELECT * FROM moemlora_tune('interactions', 'clicked', 'category', NULL, '{"experts_per_domain": [1, 2, 4], "lora_reduce": [8, 16, 32], "epochs": 27}', 600);$$;
 

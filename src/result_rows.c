@@ -12,9 +12,23 @@
 
 #include "moemlora.h"
 
-/* Checks how the function is called and opens its result. */
+/*
+ * The scripts of another version may declare other columns than this library
+ * fills in: between a new library and ALTER EXTENSION, or before a restart.
+ */
+static void
+CheckColumns(TupleDesc desc, int n_columns)
+{
+	if (desc->natts != n_columns)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the function has %d columns in this database, and %d in the library", desc->natts, n_columns),
+						errdetail("Extension and library are of different versions."),
+						errhint("Run ALTER EXTENSION moemlora UPDATE; if it is up to date, begin a new session.")));
+}
+
+/* Checks how the function is called and opens its result of n_columns. */
 void
-ResultRowsBegin(FunctionCallInfo fcinfo, ResultRows *rows)
+ResultRowsBegin(FunctionCallInfo fcinfo, int n_columns, ResultRows *rows)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext caller;
@@ -29,6 +43,7 @@ ResultRowsBegin(FunctionCallInfo fcinfo, ResultRows *rows)
 	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
 	if (get_call_result_type(fcinfo, NULL, &rows->desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	CheckColumns(rows->desc, n_columns);
 	rows->desc = CreateTupleDescCopy(rows->desc);
 	rows->store = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
 	result->returnMode = SFRM_Materialize;

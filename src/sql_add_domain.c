@@ -51,7 +51,7 @@ moemlora_add_domain(PG_FUNCTION_ARGS)
 	char	   *source;
 	char	   *query;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 11, &result);
 	job->model_name = ArgumentText(fcinfo, 0, "model");
 	addition->domain = ArgumentText(fcinfo, 1, "domain");
 	source = ArgumentText(fcinfo, 2, "source");

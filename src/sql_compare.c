@@ -252,7 +252,7 @@ moemlora_compare(PG_FUNCTION_ARGS)
 	char	   *label;
 	char	   *domain;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 10, &result);
 	names = ArgumentModels(fcinfo, &n_models);
 	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
 	label = ArgumentText(fcinfo, 2, "label");

@@ -258,7 +258,7 @@ moemlora_drift(PG_FUNCTION_ARGS)
 	ResultRows	result;
 	char	   *query;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 9, &result);
 	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
 	job.domain_name = ArgumentText(fcinfo, 2, "domain");
 	job.row_context = AllocSetContextCreate(context, "moemlora drift row", ALLOCSET_DEFAULT_SIZES);

@@ -281,7 +281,7 @@ moemlora_evaluate(PG_FUNCTION_ARGS)
 	char	   *label;
 	char	   *domain;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 9, &result);
 	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
 	label = ArgumentText(fcinfo, 2, "label");
 	domain = ArgumentText(fcinfo, 3, "domain");

@@ -63,7 +63,7 @@ moemlora_gates(PG_FUNCTION_ARGS)
 	float	   *weights;
 	int			domain;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 5, &result);
 	ModelStoreResolve(name, ArgumentVersion(fcinfo, 1), snapshot, MODEL_USE, &version);
 	model = ModelCacheGet(&version, snapshot)->model;
 	mml_model_get_facts(model, &facts);
@@ -165,7 +165,7 @@ moemlora_explain(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" must not be NULL", "features")));
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 3, &result);
 	ModelUsesInit(&uses, context);
 	PutParts(&result, PushRow(&uses, cstring_to_text(name), PG_GETARG_HEAPTUPLEHEADER(2), domain));
 	MemoryContextSwitchTo(caller);

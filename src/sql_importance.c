@@ -259,7 +259,7 @@ moemlora_importance(PG_FUNCTION_ARGS)
 	char	   *label;
 	char	   *domain;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 6, &result);
 	query = RowSourceQuery(ArgumentText(fcinfo, 1, "source"));
 	label = ArgumentText(fcinfo, 2, "label");
 	domain = ArgumentText(fcinfo, 3, "domain");

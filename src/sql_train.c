@@ -114,7 +114,7 @@ moemlora_train(PG_FUNCTION_ARGS)
 	ResultRows	result;
 	char	   *query;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 11, &result);
 	ReadArguments(job, fcinfo);
 	query = TrainJobPrepare(job);
 	ModelStoreBegin(job->model_name, "moemlora_train()");

@@ -28,7 +28,6 @@ PG_FUNCTION_INFO_V1(moemlora_tune);
 /* One combination of options. */
 typedef struct Trial
 {
-	Jsonb	   *given;			/* all options */
 	Jsonb	   *varied;			/* those that differ from trial to trial */
 	TrainOptions *options;
 	mml_trial	result;			/* of the last rung that it took part in */
@@ -120,7 +119,7 @@ TellTrial(const Tuning *tuning, const Trial *trial, int rung, int n, int i)
 			appendStringInfo(&line, "WAUC %.4f, ", trial->result.valid_wauc);
 		if (!isnan(trial->result.valid_auc))
 			appendStringInfo(&line, "AUC %.4f, ", trial->result.valid_auc);
-		appendStringInfo(&line, "%.1f s, ", trial->result.seconds);
+		appendStringInfo(&line, "served mode %s, %.1f s, ", mml_mode_name(trial->result.served), trial->result.seconds);
 	}
 	(void) JsonbToCString(&line, &trial->varied->root, VARSIZE(trial->varied));
 	ereport(NOTICE, (errmsg_internal("%s", line.data)));
@@ -145,7 +144,7 @@ RunTrial(Tuning *tuning, Trial *trial, int rung, int n, int i)
 	{
 		trial->result = result;
 		trial->rung = rung;
-		trial->note = result.is_late ? "stopped by its share of the budget" : NULL;
+		trial->note = result.is_late ? "cut short" : NULL;
 	}
 	else
 		TakeFailure(tuning, trial, &result, status);
@@ -190,9 +189,11 @@ RunRungs(Tuning *tuning)
 static bool
 MakeTrial(const TuneGrid *grid, uint64 number, Trial *trial, char **why)
 {
+	Jsonb	   *all;
+
 	memset(trial, 0, sizeof(*trial));
-	TuneGridGet(grid, number, &trial->given, &trial->varied);
-	trial->options = OptionsParseTrial(trial->given, why);
+	TuneGridGet(grid, number, &all, &trial->varied);
+	trial->options = OptionsParseTrial(all, why);
 	trial->rung = -1;
 	return *why == NULL;
 }
@@ -264,22 +265,19 @@ MakeTrials(Tuning *tuning, const TuneGrid *grid)
 static void
 PutTrial(ResultRows *result, const Trial *trial, int rank)
 {
-	Datum		values[10];
-	bool		nulls[10] = {false};
+	Datum		values[8];
+	bool		nulls[8] = {false};
 	bool		has_result = trial->rung >= 0;
 
 	values[0] = Int32GetDatum(rank);
 	values[1] = ResultRounded(has_result ? trial->result.valid_wauc : NAN, FIGURE_PLACES, &nulls[1]);
-	values[2] = ResultRounded(has_result ? trial->result.valid_auc : NAN, FIGURE_PLACES, &nulls[2]);
-	values[3] = ResultRounded(has_result ? trial->result.row_seconds * 1e6 : NAN, 3, &nulls[3]);
-	values[4] = ResultRounded(trial->seconds, 2, &nulls[4]);
-	values[5] = Int32GetDatum(trial->result.epochs);
-	values[6] = Int32GetDatum(trial->rung + 1);
-	nulls[7] = !has_result;
-	values[7] = has_result ? CStringGetTextDatum(mml_mode_name(trial->result.served)) : (Datum) 0;
-	nulls[8] = has_result && trial->note == NULL;
-	values[8] = nulls[8] ? (Datum) 0 : CStringGetTextDatum(trial->note != NULL ? trial->note : "not tried: budget_seconds had passed");
-	values[9] = JsonbPGetDatum(trial->given);
+	values[2] = ResultRounded(has_result ? trial->result.row_seconds * 1e6 : NAN, 3, &nulls[2]);
+	values[3] = ResultRounded(trial->seconds, 2, &nulls[3]);
+	values[4] = Int32GetDatum(trial->result.epochs);
+	values[5] = Int32GetDatum(trial->rung + 1);
+	values[6] = JsonbPGetDatum(trial->varied);
+	nulls[7] = has_result && trial->note == NULL;
+	values[7] = nulls[7] ? (Datum) 0 : CStringGetTextDatum(trial->note != NULL ? trial->note : "not tried");
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 
@@ -330,7 +328,7 @@ moemlora_tune(PG_FUNCTION_ARGS)
 	ResultRows	result;
 	int			i;
 
-	ResultRowsBegin(fcinfo, &result);
+	ResultRowsBegin(fcinfo, 8, &result);
 	ReadArguments(&tuning, fcinfo);
 	MakeTrials(&tuning, TuneGridParse(PG_GETARG_JSONB_P(4)));
 	tuning.epochs = tuning.trials[0].options->config.epochs;

@@ -28,8 +28,12 @@ SELECT shop, bool_and(now = s) AS same_score
 FROM (SELECT id, shop, moemlora_score('m', shop, c) OVER () AS now FROM clicks AS c) AS x JOIN before USING (id) GROUP BY 1 ORDER BY 1;
 
 -- the version: what it was trained from is still the source of all domains
-SELECT version, is_current, served, domains, experts, train_rows + valid_rows AS rows, valid_auc IS NULL AS no_auc,
-	valid_wauc IS NULL AS no_wauc, source, decision, decision_reason, added FROM moemlora.versions WHERE model = 'm' ORDER BY version \gx
+SELECT version, is_current, served, rows, valid_auc IS NULL AS no_auc, valid_wauc IS NULL AS no_wauc FROM moemlora.versions WHERE model = 'm';
+SELECT version, is_current, decision, reason FROM moemlora.decisions WHERE model = 'm';
+SELECT version, name, value FROM moemlora.cards WHERE model = 'm' AND name IN ('domains', 'experts', 'source', 'added');
+CREATE VIEW cards AS
+SELECT model, version, card -> 'domains' AS domains, card -> 'experts' AS experts, jsonb_path_query_array((card ->> 'added')::jsonb, '$[*].domain') AS added
+FROM (SELECT model, version, jsonb_object_agg(name, value) AS card FROM moemlora.cards GROUP BY model, version) AS c ORDER BY model, version;
 SELECT version, domain, rows, backbone_auc IS NOT NULL AS has_backbone, expert_auc IS NOT NULL AS has_expert,
 	gated_auc IS NOT NULL AS has_gated FROM moemlora.domains WHERE model = 'm' ORDER BY version, domain;
 SELECT count(*) AS differ FROM moemlora.domains AS o JOIN moemlora.domains AS n USING (model, domain)
@@ -38,7 +42,7 @@ WHERE model = 'm' AND o.version = 1 AND n.version = 2
 	(n.rows, n.positives, n.valid_rows, n.backbone_auc, n.expert_auc, n.gated_auc);
 SELECT domain, round(sum(weight)::numeric, 4) AS all_experts, round(sum(weight) FILTER (WHERE expert_domain = 'garden')::numeric, 1) AS new_one
 FROM moemlora_gates('m') GROUP BY 1 ORDER BY 1;
-SELECT DISTINCT phase, expert, domain FROM moemlora.epochs WHERE model = 'm' AND version = 2 ORDER BY phase;
+SELECT DISTINCT phase, expert, domain FROM moemlora.epoch AS e WHERE version_id = (SELECT max(id) FROM moemlora.version) ORDER BY phase;
 SELECT moemlora_inspect('m') ->> 'experts' AS experts, moemlora_inspect(moemlora_export('m')) -> 'domains' -> 2 ->> 'name' AS domain;
 
 -- forth and back
@@ -48,7 +52,7 @@ SELECT moemlora_promote('m', 2);
 SELECT moemlora_add_domain('m', 'garden', 'garden');
 SELECT count(*) > 0 AS is_added FROM moemlora_add_domain('m', 'alps', '(SELECT user_id, item, price, tags, clicked, ''alps'' AS shop FROM garden LIMIT 100)');
 SELECT bool_and(moemlora_predict('m', shop, c) = p) AS same FROM known AS c JOIN before USING (id);
-SELECT version, domains, experts, jsonb_path_query_array(added, '$[*].domain') AS added FROM moemlora.versions WHERE model = 'm' ORDER BY version;
+SELECT * FROM cards WHERE model = 'm';
 DROP TABLE before;
 
 -- every mode, also where another one is served than the new domain would like
@@ -143,7 +147,7 @@ SELECT domain, rows FROM moemlora.domains WHERE model = 'numbers' AND version = 
 
 -- trained again from the source of all domains: what was added and is not there is kept, with a warning
 CALL moemlora_retrain('a', '{"promote": "never"}');
-SELECT version, is_current, domains, experts, jsonb_path_query_array(added, '$[*].domain') AS added FROM moemlora.versions WHERE model = 'a' ORDER BY version;
+SELECT c.*, is_current FROM cards c JOIN moemlora.versions USING (model, version) WHERE model = 'a';
 CALL moemlora_retrain('a', '{"promote": "never", "warm_start": false}');
 CREATE OR REPLACE VIEW known AS SELECT * FROM clicks;
 CALL moemlora_retrain('a', '{"promote": "never"}');
@@ -151,5 +155,5 @@ SELECT domain, rows FROM moemlora.domains WHERE model = 'a' AND version = 5 ORDE
 
 SELECT count(moemlora_drop(name)) FROM moemlora.models;
 DROP FUNCTION train, check_mode;
-DROP VIEW known, garden;
+DROP VIEW cards, known, garden;
 DROP TABLE clicks;

@@ -44,7 +44,7 @@ SELECT train_backbone('fibinet', '{"embedding_dim": 1}'), train_backbone('pnn', 
 -- the same seed, the same model; a size that the backbone does not use changes nothing
 CREATE FUNCTION sum_of_scores(model text) RETURNS float8 LANGUAGE sql AS 'SELECT sum(moemlora_predict(model, shop, c)::float8 ORDER BY c) FROM shop_clicks AS c';
 CREATE TABLE sums AS SELECT name, sum_of_scores(name) AS sum_of FROM m_models;
-SELECT count(train_backbone(substr(name, 3), (SELECT v.options FROM moemlora.versions AS v WHERE v.model = sums.name ORDER BY v.version DESC LIMIT 1)))
+SELECT count(train_backbone(substr(name, 3), (SELECT c.value::jsonb FROM moemlora.cards AS c WHERE c.model = sums.name AND c.name = 'options' ORDER BY c.version DESC LIMIT 1)))
 FROM sums;
 SELECT name, sum_of = sum_of_scores(name) AS is_the_same FROM sums ORDER BY name;
 

@@ -35,16 +35,18 @@ FROM unnest(ARRAY[
 
 -- what an option says is what is stored
 SELECT train('{"method": "mlora", "backbone": "mlp"}') AS phases;
-SELECT method, backbone, options - 'epochs' AS options FROM moemlora.versions WHERE model = 'options' ORDER BY version DESC LIMIT 1;
+CREATE VIEW card AS
+SELECT jsonb_object_agg(name, value) AS card FROM moemlora.cards WHERE model = 'options' GROUP BY version ORDER BY version DESC LIMIT 1;
+SELECT card ->> 'method' AS method, card ->> 'backbone' AS backbone, (card ->> 'options')::jsonb - 'epochs' AS options FROM card;
 
 -- rows of split test are left out, and the others go where the column says
 SELECT train('{"split_column": "s"}') > 0 AS is_trained;
-SELECT train_rows, valid_rows FROM moemlora.versions WHERE model = 'options' ORDER BY version DESC LIMIT 1;
+SELECT card ->> 'train_rows' AS train_rows, card ->> 'valid_rows' AS valid_rows FROM card;
 
 -- the newest rows validate
 SELECT train('{"time_column": "day", "validation": 0.25}') > 0 AS is_trained;
-SELECT train_rows + valid_rows AS rows, valid_rows BETWEEN 40 AND 60 AS is_a_quarter
-FROM moemlora.versions WHERE model = 'options' ORDER BY version DESC LIMIT 1;
+SELECT (card ->> 'train_rows')::int + (card ->> 'valid_rows')::int AS rows, (card ->> 'valid_rows')::int BETWEEN 40 AND 60 AS is_a_quarter
+FROM card;
 
 -- unknown options, with and without a near miss
 SELECT train('{"hiden": [4]}');
@@ -201,5 +203,6 @@ SELECT train('{"validation": 0.2, "split_column": "s", "epochs": 1, "columns": {
 RESET client_min_messages;
 
 SELECT moemlora_drop('options');
+DROP VIEW card;
 DROP FUNCTION train, refused;
 DROP TABLE option_rows;

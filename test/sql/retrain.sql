@@ -11,8 +11,11 @@ CREATE TABLE worse (shop text);
 CREATE VIEW clicks AS
 SELECT user_id, item, shop, side, clicked <> (side = 'train' AND shop IN (TABLE worse)) AS clicked FROM shown;
 CREATE VIEW decisions AS
-SELECT version, is_current, decision, regexp_replace(decision_reason, '[01]\.\d{4}', 'd.dddd', 'g') AS why
-FROM moemlora.versions WHERE model = 'm' ORDER BY version;
+SELECT version, v.is_current, decision, regexp_replace(reason, '[01]\.\d{4}', 'd.dddd', 'g') AS why
+FROM moemlora.versions v LEFT JOIN moemlora.decisions USING (model, version) WHERE model = 'm' ORDER BY version;
+CREATE VIEW cards AS
+SELECT version, jsonb_object_agg(name, value) AS card, (jsonb_object_agg(name, value) ->> 'options')::jsonb AS options
+FROM moemlora.cards WHERE model = 'm' GROUP BY version;
 SELECT phase FROM moemlora_train('m', 'clicks', 'clicked', 'shop', ARRAY['item', 'user_id'],
 	'{"epochs": 30, "hidden": [16], "embedding_dim": 8, "split_column": "side", "learning_rate": 0.01, "recipe": "paper",
 		"dropout": 0, "batch_size": 128}');
@@ -24,16 +27,16 @@ CALL moemlora_retrain('m', '{"warm_start": false, "epochs": 1, "learning_rate": 
 TABLE decisions;
 
 -- it was read and stored as in the training before: the order of features, too
-SELECT DISTINCT source, label, domain, options - 'epochs' - 'warm_start' - 'learning_rate' AS options
-FROM moemlora.versions WHERE model = 'm';
+SELECT DISTINCT card ->> 'source' AS source, card ->> 'label' AS label, card ->> 'domain' AS domain, options - 'epochs' - 'warm_start' - 'learning_rate' AS options
+FROM cards;
 SELECT version, options -> 'epochs' AS epochs, options -> 'warm_start' AS warm, options -> 'learning_rate' AS rate
-FROM moemlora.versions WHERE model = 'm' ORDER BY version;
+FROM cards ORDER BY version;
 SELECT v.number, string_agg(f.name, ' ' ORDER BY f.position) FROM moemlora.feature f
 JOIN moemlora.version v ON v.id = f.version_id GROUP BY 1 ORDER BY 1;
 
 -- the same without a warm start: options of the current version, null takes one back to its default
 CALL moemlora_retrain('m', '{"warm_start": false, "epochs": 20, "recipe": null, "promote": "never", "min_count": 1}');
-SELECT options FROM moemlora.versions WHERE model = 'm' AND version = 4;
+SELECT options FROM cards WHERE version = 4;
 SELECT phase, epochs > 1 AS more FROM moemlora.phases WHERE model = 'm' AND version = 4;
 
 -- rows to train on got worse in one shop, in two, in all; the same ones validate
@@ -107,6 +110,7 @@ SELECT moemlora_train('m', 'clicks', 'clicked', 'shop', options => '{"promote": 
 SELECT moemlora_import('imported', moemlora_export('m')) AS version;
 CALL moemlora_retrain('imported');
 DROP VIEW clicks CASCADE;
+DROP VIEW decisions, cards;
 CALL moemlora_retrain('m');
 SELECT count(*) FROM moemlora.versions WHERE model IN ('imported', 'missing', '');
 

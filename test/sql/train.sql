@@ -17,8 +17,8 @@ FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY['user_id', '
 SELECT version, phase FROM moemlora_train('train', 'clicks', 'clicked', 'category', ARRAY['user_id', 'item_id', 'price'],
 	'{"epochs": 2, "hidden": [8], "embedding_dim": 4, "min_domain_rows": 10, "recipe": "paper"}');
 SELECT name, current_version, method, features, domains, rows FROM moemlora.models WHERE name = 'train';
-SELECT version, source, label, domain FROM moemlora.versions WHERE model = 'train' ORDER BY version;
-SELECT DISTINCT phase, expert, domain FROM moemlora.epochs WHERE model = 'train' AND version = 2 ORDER BY 1, 2;
+SELECT version, name, value FROM moemlora.cards WHERE model = 'train' AND name NOT IN ('seconds', 'created_by') AND name !~ 'rows|logloss';
+SELECT DISTINCT phase, expert FROM moemlora.epochs WHERE model = 'train' AND version = 2 ORDER BY 1, 2;
 
 -- without a list every other column is a feature
 SELECT count(*) AS phases FROM moemlora_train('train', '(SELECT user_id, clicked, item_id, category FROM clicks)',
@@ -131,8 +131,8 @@ SELECT * FROM moemlora_train(repeat('x', 300), 'clicks', 'clicked', 'category');
 SELECT count(*) AS phases FROM moemlora_train('train', '(SELECT user_id, nullif(clicked, id < 11) AS clicked,
 	CASE WHEN id > 595 THEN NULL ELSE category END AS category FROM clicks)', 'clicked', 'category', NULL,
 	'{"epochs": 1, "hidden": [4], "method": "backbone"}');
-SELECT rows_left_out > 5 AS left_out, train_rows + valid_rows + rows_left_out AS rows
-FROM moemlora.versions WHERE model = 'train' ORDER BY version DESC LIMIT 1;
+SELECT value::int > 5 AS left_out, value::int + rows AS rows
+FROM moemlora.versions JOIN moemlora.cards USING (model, version) WHERE model = 'train' AND name = 'rows_left_out' ORDER BY version DESC LIMIT 1;
 
 -- sources with too little in them
 SELECT try('(SELECT * FROM clicks WHERE false)');
@@ -195,7 +195,7 @@ SELECT name FROM moemlora.models WHERE name IN ('clicks', 'Clicks', 'my model', 
 -- many domains: those with few rows share the backbone
 SELECT count(*) > 0 AS is_trained FROM moemlora_train('train', '(SELECT i % 50 AS u, i % 3 = 0 AS clicked, i AS category FROM generate_series(1, 10000) i)',
 	'clicked', 'category', NULL, '{"epochs": 1, "hidden": [4], "recipe": "paper"}');
-SELECT domains > 8000 AS domains, experts FROM moemlora.versions WHERE model = 'train' ORDER BY version DESC LIMIT 1;
+SELECT name, value::int > 8000 AS many FROM moemlora.cards WHERE model = 'train' AND version = (SELECT max(version) FROM moemlora.versions WHERE model = 'train') AND name IN ('domains', 'experts');
 
 -- and experts for all of them are too much
 \set VERBOSITY terse

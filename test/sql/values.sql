@@ -78,18 +78,22 @@ SELECT version, model = moemlora_export('values imported', version) AS is_same F
 SELECT current_version, (SELECT bool_and(moemlora_predict('values imported', category, s) = p) FROM seen s JOIN by_name USING (id)) AS scores
 FROM moemlora.models WHERE name = 'values imported';
 SELECT count(*) = 2 AS versions FROM (
-	SELECT version, is_current, backbone, method, recipe, served, features, domains, experts, train_rows, valid_rows, valid_auc, valid_wauc, valid_logloss, parameters, bytes
-	FROM moemlora.versions WHERE model = 'values' INTERSECT
-	SELECT version, is_current, backbone, method, recipe, served, features, domains, experts, train_rows, valid_rows, valid_auc, valid_wauc, valid_logloss, parameters, bytes
-	FROM moemlora.versions WHERE model = 'values imported') AS both_have;
-SELECT version, seconds, source, label, domain, options, rows_left_out, created_by = current_user AS is_mine FROM moemlora.versions WHERE model = 'values imported' ORDER BY 1;
+	SELECT version, is_current, served, rows, valid_auc, valid_wauc, bytes FROM moemlora.versions WHERE model = 'values' INTERSECT
+	SELECT version, is_current, served, rows, valid_auc, valid_wauc, bytes FROM moemlora.versions WHERE model = 'values imported') AS both_have;
+SELECT name, o.value IS NOT NULL AS of_original, i.value IS NOT NULL AS of_import, o.value = i.value AS same
+FROM (SELECT * FROM moemlora.cards WHERE model = 'values' AND version = 1) AS o
+FULL JOIN (SELECT * FROM moemlora.cards WHERE model = 'values imported' AND version = 1) AS i USING (name) ORDER BY name;
 SELECT count(*) AS differences FROM (
-	SELECT version, phase, epochs, rows, train_logloss, valid_logloss, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values' EXCEPT ALL
-	SELECT version, phase, epochs, rows, train_logloss, valid_logloss, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values imported') AS phases;
+	SELECT version, phase, epochs, rows, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values' EXCEPT ALL
+	SELECT version, phase, epochs, rows, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values imported') AS phases;
+SELECT count(*) = count(DISTINCT (number, position)) AS same_losses FROM (
+	SELECT DISTINCT v.number, p.position, p.train_logloss, p.valid_logloss
+	FROM moemlora.phase p JOIN moemlora.version v ON v.id = p.version_id JOIN moemlora.model m ON m.id = v.model_id
+	WHERE m.name IN ('values', 'values imported')) AS losses;
 SELECT count(*) AS differences FROM (
 	SELECT version, domain, rows, positives, valid_rows, backbone_auc, expert_auc, gated_auc, valid_auc FROM moemlora.domains WHERE model = 'values' EXCEPT ALL
 	SELECT version, domain, rows, positives, valid_rows, backbone_auc, expert_auc, gated_auc, valid_auc FROM moemlora.domains WHERE model = 'values imported') AS domains;
-SELECT bool_and(seconds IS NULL AND rows_per_second IS NULL) AS durations, (SELECT count(*) FROM moemlora.epochs WHERE model = 'values imported') AS epochs
+SELECT bool_and(seconds IS NULL) AS durations, (SELECT count(*) FROM moemlora.epochs WHERE model = 'values imported') AS epochs
 FROM moemlora.phases WHERE model = 'values imported';
 SELECT position, f.name, kind, sql_type, size FROM moemlora.feature f JOIN moemlora.version v ON v.id = f.version_id JOIN moemlora.model m ON m.id = v.model_id
 WHERE m.name = 'values imported' AND v.number = 1 ORDER BY 1;

@@ -23,7 +23,7 @@ $$;
 SELECT * FROM train(0);
 SELECT * FROM train(1);
 SELECT * FROM train(2, '{"serve": "own"}');
-SELECT version, options -> 'warm_start' AS warm_start FROM moemlora.versions WHERE model = 'warm' ORDER BY version;
+SELECT version, value::jsonb -> 'warm_start' AS warm_start FROM moemlora.cards WHERE model = 'warm' AND name = 'options';
 
 -- values and domains that have gone stay, new ones come
 SELECT version, name, size FROM features WHERE model = 'warm' AND name IN ('user_id', 'tags') ORDER BY name DESC, version;
@@ -49,7 +49,7 @@ SELECT * FROM train(0, '{"method": "moe_mlora", "recipe": "paper", "min_domain_r
 SELECT * FROM train(0, '{"method": "mlora"}');
 SELECT phase FROM train(1, '{"method": "moe_mlora", "gate": "input", "recipe": "gated", "min_domain_rows": 100000}');
 SELECT * FROM train(1, '{"method": "backbone"}');
-SELECT version, method, domains, experts FROM moemlora.versions WHERE model = 'warm' AND version >= 7;
+SELECT version, name, value FROM moemlora.cards WHERE model = 'warm' AND version >= 7 AND name IN ('method', 'domains', 'experts');
 
 -- sizes must be the same
 SELECT * FROM train(0);

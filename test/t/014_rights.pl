@@ -333,7 +333,10 @@ my $leaked = $stranger->errors(q{
 		RETURN true;
 	END $$;
 	SELECT count(*) FROM moemlora.models WHERE leak(name);
-	SELECT count(*) FROM moemlora.versions WHERE leak(source);
+	SELECT count(*) FROM moemlora.versions WHERE leak(served);
+	SELECT count(*) FROM moemlora.cards WHERE leak(value);
+	SELECT count(*) FROM moemlora.decisions WHERE leak(reason);
+	SELECT count(*) FROM moemlora.epochs WHERE leak(phase);
 	SELECT count(*) FROM moemlora.domains WHERE leak(domain)});
 is($leaked, '', 'the views leak nothing into a condition');
 $stranger->close;

@@ -32,7 +32,7 @@ sub train
 		ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": "backbone"}')};
 }
 
-my $rows = q{SELECT train_rows + valid_rows FROM moemlora.versions WHERE model = current_user || '''s'
+my $rows = q{SELECT rows FROM moemlora.versions WHERE model = current_user || '''s'
 	ORDER BY version DESC LIMIT 1};
 
 sub evaluate

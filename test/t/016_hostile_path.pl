@@ -136,8 +136,8 @@ foreach my $case (
 	[ 'embedding', q{SELECT pg_catalog.array_ndims(moemlora_embedding('m', 'user_id', 7))}, '1' ],
 	[
 		'the views',
-		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.grants, moemlora.phases,'
-		  . ' moemlora.epochs, moemlora.domains, moemlora.progress',
+		'SELECT pg_catalog.count(*) FROM moemlora.models, moemlora.versions, moemlora.cards, moemlora.decisions,'
+		  . ' moemlora.grants, moemlora.phases, moemlora.epochs, moemlora.domains, moemlora.runs, moemlora.progress',
 		'0'
 	],
 	[ 'promote', q{SELECT moemlora_promote('m', 1)}, '' ],

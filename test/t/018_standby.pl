@@ -65,7 +65,7 @@ my %reads = (
 	'gates(text,integer)' => q{SELECT * FROM moemlora_gates('m')},
 	'report(text,text)' => q{SELECT md5(regexp_replace(moemlora_report('m'), 'Made on [^<]*', ''))},
 	'importance(text,text,text,text,integer)' => q{SELECT * FROM moemlora_importance('m', 'shown', 'clicked', 'place')},
-	'tune(text,text,text,text[],jsonb,double precision)' => q{SELECT valid_auc, options FROM moemlora_tune('shown', 'clicked', 'place',
+	'tune(text,text,text,text[],jsonb,double precision)' => q{SELECT valid_wauc, options FROM moemlora_tune('shown', 'clicked', 'place',
 		ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": ["backbone", "mlora"]}') ORDER BY options},
 	'drift(text,text,text)' => q{SELECT * FROM moemlora_drift('m', 'shown', 'place')},
 	'explain(text,text,record)' => "SELECT e.* FROM $some, moemlora_explain('m', place, s) AS e",

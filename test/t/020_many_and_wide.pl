@@ -29,7 +29,7 @@ sub newest
 {
 	my ($what) = @_;
 
-	return $session->ask("SELECT $what FROM moemlora.versions ORDER BY version DESC LIMIT 1");
+	return $session->ask("SELECT $what FROM moemlora.version ORDER BY id DESC LIMIT 1");
 }
 
 # Ten thousand domains of few rows: they share the backbone.
@@ -45,7 +45,7 @@ is($session->ask(train('many', '{}')), 't', 'ten thousand domains');
 my $seconds = time - $begin;
 note(sprintf 'one epoch with ten thousand domains: %.1f s', $seconds);
 cmp_ok($seconds, '<', 30, 'take no time');
-is(newest('domains, experts'), '10000|0', 'and have no experts');
+is(newest('n_domains, n_experts'), '10000|0', 'and have no experts');
 is($session->ask('SELECT count(*), sum(rows) FROM moemlora.domains'), '10000|60000', 'all of them are in the view');
 
 # With experts for each, as long as there is no gate among them.
@@ -53,7 +53,7 @@ my $options = '{"method": "mlora", "min_domain_rows": 1, "lora_rank": 1, "serve"
   . ' "learning_rate": 0.02}';
 
 is($session->ask(train('many', $options)), 't', 'ten thousand experts');
-is(newest('domains, experts'), '10000|10000', 'one for each domain');
+is(newest('n_domains, n_experts'), '10000|10000', 'one for each domain');
 is($session->ask(q{SELECT count(DISTINCT moemlora_predict('m', place, ROW(7))) > 5000 FROM many}), 't',
 	'and each scores in its way');
 is( $session->ask(q{
@@ -115,7 +115,7 @@ is( $session->errors(qq{
 		CREATE TABLE wide AS SELECT i % 2 AS place, i % 3 = 0 AS clicked, $columns FROM generate_series(1, 300) AS i}),
 	'', 'a table of a thousand features');
 is($session->ask(train('wide', '{"embedding_dim": 1, "method": "backbone"}')), 't', 'can be trained on');
-is(newest('features'), '1000', 'with all of them');
+is(newest('n_features'), '1000', 'with all of them');
 is( $session->ask(q{
 		SELECT bool_and(abs(moemlora_predict('m', place::text, w) - moemlora_predict('m', place::text, to_jsonb(w))) < 1e-6)
 		FROM wide w}),
@@ -144,7 +144,7 @@ sql(
 	  . 'CREATE TABLE right_part AS SELECT i AS id, '
 	  . join(', ', map { "(i * $_ % 11)::real AS $right[$_ - 1]" } 1 .. @right) . ' FROM generate_series(1, 60) AS i;');
 is($session->ask(train(both(), '{"embedding_dim": 1, "method": "backbone"}')), 't', 'features of two tables');
-is(newest('features'), '1662', 'with all of them');
+is(newest('n_features'), '1662', 'with all of them');
 is( $session->ask(q{
 		WITH by_row AS MATERIALIZED (SELECT id, moemlora_predict('m', p, b) AS score FROM }
 		  . both('id') =~ s/place, clicked/place::text AS p/r . q{ AS b),

@@ -73,9 +73,9 @@ cmp_ok($second, '>', $first - 0.01, 'the second night forgets nothing');
 cmp_ok($second, '>', $cold + 0.03, 'and is far above its rows alone');
 cmp_ok($gone[1], '>', $gone[0] - 0.03, 'a place that has gone is known');
 cmp_ok($new, '>', 0.62, 'a new place is learned');
-is( sql($node, q{SELECT string_agg(version || ' ' || domains || ' ' || experts, ', ' ORDER BY version)
-		FROM moemlora.versions WHERE model = 'm'}),
-	'1 7 7, 2 8 8', 'domains and experts of both nights');
+is( sql($node, q{SELECT string_agg(version || ' ' || value, ', ' ORDER BY version, name)
+		FROM moemlora.cards WHERE model = 'm' AND name IN ('domains', 'experts')}),
+	'1 7, 1 7, 2 8, 2 8', 'domains and experts of both nights');
 
 # The first epoch of every start is what the version before knew; of a first training it is nothing.
 is( sql($node, q{SELECT string_agg(DISTINCT (model, version, valid_auc > 0.6)::text, ' ') FROM moemlora.epochs

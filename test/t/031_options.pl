@@ -52,7 +52,7 @@ sub newest
 {
 	my ($what) = @_;
 
-	return $session->ask("SELECT $what FROM moemlora.versions ORDER BY version DESC LIMIT 1");
+	return $session->ask("SELECT $what FROM moemlora.version ORDER BY id DESC LIMIT 1");
 }
 
 sub phases
@@ -114,7 +114,7 @@ is(ranks("$mlora, \"lora_reduce\": 4}"), '10 1', 'lora_reduce');
 is(ranks("$mlora, \"lora_rank\": 9}"), '9 6', 'lora_rank, at most the width');
 
 $stored = train('{"method": "moe_mlora", "recipe": "paper", "experts_per_domain": 3}');
-is(newest('experts'), '9', 'experts_per_domain');
+is(newest('n_experts'), '9', 'experts_per_domain');
 is(scalar @{ $stored->tensor('gate.domain') } . 'x' . @{ $stored->tensor('gate.domain')->[0] }, '3x9', 'its gate');
 my @ups = @{ $stored->tensor('expert.tower.0.up') };
 cmp_ok(difference($ups[0], $ups[1]), '>', 1e-3, 'experts of one domain differ');
@@ -326,7 +326,7 @@ foreach my $type (sort keys %moment)
 	my $source = "(SELECT y, CASE WHEN $day > 48 THEN 'c' ELSE 'a' END AS d, c, $moment{$type} AS t FROM rows ORDER BY md5(i::text))";
 
 	is(n_valid(sprintf($by_time, 0.2), $source), 120, "time_column of type $type: the newest fifth validates");
-	is(newest('domains'), 1, "of type $type: so domain c does not train");
+	is(newest('n_domains'), 1, "of type $type: so domain c does not train");
 }
 my $days = "(SELECT y, d, c, $day AS t FROM rows)";
 

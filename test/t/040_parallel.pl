@@ -66,7 +66,7 @@ sub epochs
 	my ($model) = @_;
 
 	return sql($node, qq{SELECT string_agg(e::text, E'\\n' ORDER BY e) FROM (
-		SELECT phase, expert, domain, epoch, train_logloss, valid_logloss, valid_auc, is_best
+		SELECT phase, expert, epoch, train_logloss, valid_logloss, valid_auc, is_best
 		FROM moemlora.epochs WHERE model = '$model') AS e});
 }
 

@@ -48,7 +48,11 @@ sub newest
 {
 	my ($model, $columns) = @_;
 
-	return sql($node, "SELECT $columns FROM moemlora.versions WHERE model = '$model' ORDER BY version DESC LIMIT 1");
+	return sql(
+		$node, qq{
+		SELECT $columns FROM moemlora.versions v LEFT JOIN moemlora.decisions d USING (model, version, is_current)
+		JOIN (SELECT model, version, jsonb_object_agg(name, value) AS card FROM moemlora.cards GROUP BY 1, 2) AS c USING (model, version)
+		WHERE model = '$model' ORDER BY version DESC LIMIT 1});
 }
 
 my %olivia = (user => 'olivia');
@@ -61,7 +65,7 @@ refuses($node, q{CALL moemlora_retrain('m')}, '42501', qr/permission denied for 
 foreach my $role ('olivia', 'member', undef)
 {
 	sql($node, q{CALL moemlora_retrain('m')}, user => $role);
-	is(newest('m', 'source, is_current, decision, train_rows + valid_rows'), 'shown|t|promoted|2000',
+	is(newest('m', q{card ->> 'source', is_current, decision, rows}), 'shown|t|promoted|2000',
 		'retrained by ' . ($role // 'a superuser') . ', whose search_path does not find the source');
 }
 is(newest('m', 'version'), '4', 'nothing came of what was refused');
@@ -73,7 +77,7 @@ sql(
 	CREATE POLICY own_rows ON own.shown USING (visible_to = current_user);
 });
 sql($node, q{CALL moemlora_retrain('m')});
-is(newest('m', 'train_rows + valid_rows'), '500', 'a superuser retrains on the rows that the owner may see');
+is(newest('m', 'rows'), '500', 'a superuser retrains on the rows that the owner may see');
 sql($node, 'REVOKE SELECT ON own.shown FROM PUBLIC');
 refuses($node, q{CALL moemlora_retrain('m')}, '42501', qr/permission denied for table shown/,
 	"the owner's rights do not suffice: nor do a superuser's");
@@ -96,7 +100,7 @@ my $out = sql(
 	SELECT current_user, pg_catalog.current_setting('search_path');
 });
 is($out, 'postgres|trap, pg_temp, pg_catalog, public', 'role and search_path are as before');
-is(newest('m', 'train_rows + valid_rows'), '2000', 'the source is that of the training');
+is(newest('m', 'rows'), '2000', 'the source is that of the training');
 is(sql($node, q{SELECT spec ->> 'search_path' FROM moemlora.version ORDER BY id DESC LIMIT 1}), 'own, public',
 	'and the search_path recorded is its, too');
 
@@ -183,7 +187,7 @@ ok($node->poll_query_until('postgres', $is_running), 'a run is under way');
 is($second->errors(q{SELECT moemlora_promote('m', 2)}), '', 'another version is promoted');
 $first->wait;
 is($first->errors, '', 'the run ends well');
-is(newest('m', 'is_current, decision, decision_reason'), 'f|kept back|version 2 became current while it was trained',
+is(newest('m', 'is_current, decision, reason'), 'f|kept back|version 2 became current while it was trained',
 	'its version is kept back');
 is(newest('m', 'version'), $start + 1, 'and stored');
 
@@ -208,7 +212,7 @@ sql($node, 'DROP ROLE gone');
 refuses($node, q{CALL moemlora_retrain('left')}, '42704',
 	qr/the owner of model "left" does not exist\n.*no role "gone".*moemlora_owner_to\(\)/s, 'no owner, no rights to read with');
 sql($node, q{SELECT moemlora_owner_to('left', 'olivia'); CALL moemlora_retrain('left')});
-is(newest('left', 'version, created_by'), '2|olivia', 'the new owner reads');
+is(newest('left', q{version, card ->> 'created_by'}), '2|olivia', 'the new owner reads');
 
 # A scheduled job, run by pg_cron itself as a superuser.
 $first->close;
@@ -229,7 +233,7 @@ SKIP:
 	sql($node, q{SELECT cron.unschedule('nightly')});
 	is(sql($node, "SELECT DISTINCT status, return_message FROM cron.job_run_details WHERE jobid = $job"),
 		'succeeded|CALL', 'it succeeded');
-	is(newest('m', 'version, is_current, decision, source'), ($before + 1) . '|t|promoted|shown', 'a new version is there');
+	is(newest('m', q{version, is_current, decision, card ->> 'source'}), ($before + 1) . '|t|promoted|shown', 'a new version is there');
 	like(PostgreSQL::Test::Utils::slurp_file($node->logfile),
 		qr/LOG:  version @{[$before + 1]} of model "m" is current: AUC/, 'and the log says what was decided');
 }

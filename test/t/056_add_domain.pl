@@ -118,7 +118,7 @@ $sessions[0]->ask(q{CREATE FUNCTION promote_meanwhile() RETURNS text LANGUAGE pl
 	END $$});
 $sessions[0]->ask(add('m', '(SELECT user_id, item_id, price, clicked, CASE WHEN id = (SELECT min(id) FROM new) THEN promote_meanwhile() ELSE place END AS place FROM new)', $quick));
 is($sessions[1]->ask(q{SELECT current_version FROM moemlora.models WHERE name = 'm'}), '2', 'what is promoted meanwhile stays current');
-is( $sessions[1]->ask(q{SELECT decision || ': ' || decision_reason FROM moemlora.versions WHERE model = 'm' ORDER BY version DESC LIMIT 1}),
+is( $sessions[1]->ask(q{SELECT decision || ': ' || reason FROM moemlora.decisions WHERE model = 'm' ORDER BY version DESC LIMIT 1}),
 	'kept back: version 2 became current while it was trained', 'and the new version is kept back');
 $sessions[0]->errors;
 

@@ -50,7 +50,7 @@ my $date = qr/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00/;
 # What each is known by, and what it answers.
 my @queries = (
 	[ qr/AS percent/, qr/^@{[$endless->pid]}\|ctr\|backbone\|\d+\|\d+\|00:00:\d\d\.\d+\z/, 'the training that runs' ],
-	[ qr/decision_reason/, qr/^ctr\|2\|t\|promoted\|option promote is "always"\|0\.\d+\|[\d.]+\z/, "tonight's decision" ],
+	[ qr/moemlora\.decisions/, qr/^ctr\|2\|t\|$date\|promoted\|option promote is "always"\z/, "tonight's decision" ],
 	[ qr/'2 days'/, qr/^left behind\|$date\z/, 'the model that no training has reached' ],
 	[ qr/AS not_current/, qr/^ctr\|2\|$twice\|$once\nleft behind\|1\|$once\|\z/, 'sizes' ],
 	[ qr/AS on_disk/, qr/^\d+ kB\z/, 'size of all' ],

@@ -1,5 +1,5 @@
-# What people look at in psql fits into 120 columns: results of functions, the
-# views that can, and of the others what the README shows.
+# What people look at in psql fits into 120 columns: the results of functions and
+# the views.
 
 use strict;
 use warnings;
@@ -8,6 +8,7 @@ use FindBin;
 use IPC::Run;
 use lib "$FindBin::RealBin/lib";
 use Moemlora;
+use Moemlora::Session;
 use Test::More;
 
 my $columns = 120;
@@ -24,7 +25,17 @@ sql(
 		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "learning_rate": 0.02, "split_column": "split", "recipe": "paper"}') AS trained,
 		generate_series(1, 2);
 	SELECT moemlora_grant('demo', 'pg_monitor');
+	CALL moemlora_retrain('demo', '{"promote": "never"}');
+	CALL moemlora_retrain('demo');
 });
+
+# And a run that was left.
+my $session = Moemlora::Session->new($node);
+
+$session->send(q{CALL moemlora_retrain('demo', '{"epochs": 100000, "patience": 100000, "warm_start": false}')});
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM moemlora.runs WHERE fraction > 0'), 'a run is under way');
+sql($node, "SELECT pg_terminate_backend(${\ $session->pid})");
+ok($node->poll_query_until('postgres', q{SELECT state = 'abandoned' FROM moemlora.runs}), 'it is abandoned');
 
 # The longest line that psql prints for a query, and how many it has.
 sub width
@@ -63,16 +74,17 @@ fits("SELECT * FROM moemlora_gates('demo')", 'gates');
 fits("SELECT e.* FROM (SELECT * FROM shown LIMIT 1) AS s, moemlora_explain('demo', place, s) AS e", 'explain');
 fits("SELECT place, moemlora_auc(p, clicked), moemlora_logloss(p, clicked)
 	FROM (SELECT place, clicked, moemlora_predict('demo', place, s) AS p FROM shown AS s) AS s GROUP BY place", 'auc and logloss');
-fits('SELECT * FROM moemlora.grants', 'view grants');
-fits('SELECT * FROM moemlora.domains', 'view domains');
+fits("SELECT * FROM moemlora.$_", "view $_") foreach qw(versions cards decisions grants domains phases epochs runs);
+fits("SELECT * FROM moemlora_tune('shown', 'clicked', 'place', NULL, '{\"experts_per_domain\": [1, 2], \"lora_reduce\": [8, 16],
+	\"split_column\": \"split\", \"epochs\": 9, \"hidden\": [16]}', 1)", 'tune');
 fits(q{/* moemlora: model="demo" phase=backbone step=1204 steps=17600 fraction=0.0684 rows_per_second=412345 started=1763800000.123 */ }
 	  . 'SELECT * FROM moemlora.progress', 'view progress');
 
-# Of the wide ones, what the README shows.
+# Their columns are part of the interface, and their names alone are wider: what the README shows of them.
 fits($_, $_)
-  foreach q{SELECT name, owner, current_version, previous_version FROM moemlora.models},
-  q{SELECT version, is_current, served, valid_auc, seconds FROM moemlora.versions WHERE model = 'demo'},
-  q{SELECT version, phase, epochs, valid_auc, note FROM moemlora.phases WHERE model = 'demo'},
-  q{SELECT phase, expert, epoch, train_logloss, valid_auc, is_best FROM moemlora.epochs WHERE model = 'demo' AND version = 1};
+  foreach q{SELECT name, owner, backbone, method, features, domains, rows, valid_auc, valid_wauc FROM moemlora.models},
+  q{SELECT name, current_version, previous_version FROM moemlora.models},
+  q{SELECT phase, epochs, rows, rows_per_second, train_logloss, valid_logloss, valid_auc, note
+	FROM moemlora_train('demo', 'shown', 'clicked', 'place', NULL, '{"epochs": 1, "hidden": [8], "split_column": "split", "finetune": true}')};
 
 finish($node);
