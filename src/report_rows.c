@@ -16,11 +16,11 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "report.h"
+#include "restricted.h"
 
 /* -------------------------------------------------------------------- reading */
 
@@ -85,24 +85,15 @@ RecordedQuery(const Report *report)
 					all, quote_identifier(report->stored.split_column));
 }
 
-/* With the rights of the model's owner; temporary tables come last unless the path says where. */
+/* With the rights of the model's owner. */
 static void
 ReadAsOwner(Report *report, Oid owner)
 {
-	const char *path = report->stored.search_path;
-	Oid			user;
-	int			context;
-	int			nest_level;
+	RestrictedCaller caller;
 
-	if (strstr(path, "pg_temp") == NULL)
-		path = psprintf("%s%spg_temp", path, path[0] == '\0' ? "" : ", ");
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION | SECURITY_LOCAL_USERID_CHANGE);
-	nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	RestrictedBegin(&caller, owner, report->stored.search_path);
 	Read(report, RecordedQuery(report));
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(user, context);
+	RestrictedEnd(&caller);
 }
 
 /* Errors that are not about the source. */

@@ -3,10 +3,9 @@
  * was trained.
  *
  * Who calls it may be a superuser's scheduled job, and the source is somebody
- * else's code.  So everything between RestrictBegin() and RestrictEnd() runs with
- * the rights of the model's owner in a security-restricted operation, as
- * REFRESH MATERIALIZED VIEW runs a view's query, and names are looked up as they
- * were at training.
+ * else's code.  So everything between RestrictedBegin() and RestrictedEnd()
+ * runs with the rights of the model's owner, and names are looked up as they were
+ * at training.
  *
  * Where it may end the transaction, it stores a checkpoint after every epoch and
  * commits.  The lock that keeps others from the model is the session's then.
@@ -16,27 +15,18 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
 #include "options.h"
+#include "restricted.h"
 #include "train_job.h"
 
 PG_FUNCTION_INFO_V1(moemlora_retrain);
-
-/* Who called. */
-typedef struct Caller
-{
-	Oid			user;
-	int			context;		/* security context */
-	int			nest_level;		/* of settings */
-} Caller;
 
 /* One call. */
 typedef struct Retrain
@@ -67,28 +57,6 @@ OwnerId(const char *model_name, const char *owner)
 						errdetail("There is no role \"%s\", with whose rights to read the source.", owner),
 						errhint("Give the model to another role with moemlora_owner_to().")));
 	return role;
-}
-
-/* Temporary tables come last unless the path says where: the session's must not stand in for others. */
-static void
-RestrictBegin(Caller *caller, Oid owner, const char *search_path)
-{
-	bool		has_temporary = strstr(search_path, "pg_temp") != NULL;
-
-	GetUserIdAndSecContext(&caller->user, &caller->context);
-	SetUserIdAndSecContext(owner, caller->context | SECURITY_RESTRICTED_OPERATION | SECURITY_LOCAL_USERID_CHANGE);
-	caller->nest_level = NewGUCNestLevel();
-	if (!has_temporary)
-		search_path = psprintf("%s%spg_temp", search_path, search_path[0] == '\0' ? "" : ", ");
-	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* An error does the same. */
-static void
-RestrictEnd(const Caller *caller)
-{
-	AtEOXact_GUC(false, caller->nest_level);
-	SetUserIdAndSecContext(caller->user, caller->context);
 }
 
 /* ---------------------------------------------------------- what was trained */
@@ -322,12 +290,12 @@ StoreEpoch(void *self, const mml_run *run)
 static void
 AsOwner(Retrain *retrain, void (*step) (Retrain *retrain))
 {
-	Caller		caller;
+	RestrictedCaller caller;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	RestrictBegin(&caller, retrain->owner, retrain->job->search_path);
+	RestrictedBegin(&caller, retrain->owner, retrain->job->search_path);
 	step(retrain);
-	RestrictEnd(&caller);
+	RestrictedEnd(&caller);
 	PopActiveSnapshot();
 }
 
