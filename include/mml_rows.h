@@ -115,7 +115,7 @@ extern uint32_t mml_field_table_rows(const mml_field *field);
 /* What is kept of the rows of a training, see mml_profile.h. */
 typedef struct mml_profile mml_profile;
 
-/* ---- rows.c: rows as they come in; dataset.c: what is made of them ---- */
+/* ---- rows.c: rows as they come in; row_values.c: their values; dataset.c: what is made of them ---- */
 
 /*
  * A row's record is `row_words` words of 32 bits side by side:
@@ -196,6 +196,25 @@ struct mml_rows
 };
 
 extern void mml_rows_init_layout(mml_rows *rows);
+
+/* A page of `words` words more, at the end of `pages`. */
+extern mml_status mml_rows_add_page(mml_rows *rows, mml_ref **pages, size_t *n_pages, size_t *held, size_t words);
+
+/* Moves the rows held so far, and the one at work, to records in which a vector feature has its width; on failure all is as before. */
+extern mml_status mml_rows_widen(mml_rows *rows, mml_field *field, size_t width);
+
+/* ---- row_values.c ---- */
+
+/* Gives the categories of the row to score their ids: all at once, so that they wait for memory together. */
+extern void mml_rows_look_up(mml_rows *rows);
+
+/* The row's hash does not depend on the order of the puts. */
+static inline void
+mml_rows_add_hash(mml_rows *rows, int field, uint64_t value_hash)
+{
+	rows->hash += mml_combine((uint64_t) field + 1, value_hash);
+}
+
 extern mml_status mml_rows_create_scoring(mml_host *host, mml_field *fields, int n_fields, mml_names *names,
 										  int unknown_domain, size_t capacity, mml_rows **rows);
 
