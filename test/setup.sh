@@ -30,6 +30,11 @@ has_sanitizers() {
 		cc -fsanitize=address,undefined -x c -o /dev/null - 2>/dev/null
 }
 
+# Debian's server has pg_config and the makefiles for extensions, but no headers.
+has_server_headers() {
+	[ -e "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] && [ -e "$("$PG_CONFIG" --includedir-server 2>/dev/null)/postgres.h" ]
+}
+
 # Debian's packages of what is missing here.
 missing_packages() {
 	version=$(pg_version)
@@ -38,7 +43,7 @@ missing_packages() {
 	has pkg-config || echo pkg-config
 	{ has pkg-config && pkg-config --exists openblas; } || echo libopenblas-serial-dev
 	{ has prove && perl -MIPC::Run -e 1 2>/dev/null; } || echo libipc-run-perl
-	[ -e "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] || echo "postgresql-server-dev-${version:-NN}"
+	has_server_headers || echo "postgresql-server-dev-${version:-NN}"
 	[ -x "$("$PG_CONFIG" --bindir 2>/dev/null)/initdb" ] || echo "postgresql-${version:-NN}"
 }
 
