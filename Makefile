@@ -47,8 +47,8 @@ else
 ifeq (,$(EXTVERSION))
 $(error no default_version in $(EXTENSION).control)
 endif
-ifeq (,$(shell $(PG_CONFIG) --pgxs))
-$(error $(PG_CONFIG) not found: install the server development files of PostgreSQL, or say make PG_CONFIG=/path/to/pg_config)
+ifeq (,$(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h))
+$(error no headers of PostgreSQL's server by $(PG_CONFIG): install its development files, Debian's postgresql-server-dev-NN, or say make PG_CONFIG=/path/to/pg_config)
 endif
 ifeq (,$(BLAS_LIBS))
 $(error OpenBLAS not found by pkg-config: install libopenblas-serial-dev)
