@@ -576,6 +576,15 @@ typedef struct mml_scorer mml_scorer;
 /* mode: how to weigh the experts; MML_MODE_EXPERT is not allowed. `model` must outlive the scorer. */
 extern mml_status mml_scorer_create(mml_host *host, const mml_model *model, mml_mode mode,
 									size_t capacity, size_t fold_limit, mml_scorer **scorer);
+
+/*
+ * The same with the capacity that makes it fast: some hundred rows, up to
+ * MML_SCORER_ROWS where domains are many.  Rows and what the network makes of
+ * them take at most about `bytes`; where they are very wide, there are fewer.
+ */
+#define MML_SCORER_ROWS 4096
+extern mml_status mml_scorer_create_blocks(mml_host *host, const mml_model *model, mml_mode mode,
+										   size_t bytes, size_t fold_limit, mml_scorer **scorer);
 extern void mml_scorer_free(mml_scorer *scorer);
 
 /* The set to push rows into: begin, puts, mml_rows_end_scoring(). At most `capacity` rows. */
@@ -601,9 +610,11 @@ extern mml_status mml_scorer_embedding(mml_scorer *scorer, int field, float *emb
  */
 extern mml_status mml_scorer_explain(mml_scorer *scorer, double *start, double *effects, float *weights);
 
-/* Bytes that the scorer takes now, without the model; and that each row more that it has room for would take. */
+/* Bytes that the scorer takes now, without the model. */
 extern size_t mml_scorer_bytes(const mml_scorer *scorer);
-extern size_t mml_scorer_row_bytes(const mml_scorer *scorer);
+
+/* The rows that it takes at once. */
+extern size_t mml_scorer_capacity(const mml_scorer *scorer);
 
 /* ---------------------------------------------------------------- backbones */
 

@@ -464,13 +464,13 @@ extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot
 /* The same for a value and what ModelValueIdentify() said of it. */
 extern CachedModel *ModelCacheGetValue(const mml_digest *digest, Datum value);
 
+/* What the rows of a block and its batch may take where a scorer is made for one statement. */
+#define SCORER_BLOCK_BYTES ((size_t) 32 << 20)
+
 /* Keeps the model in the cache until `context` is reset or deleted. */
 extern void ModelCacheHold(CachedModel *cached, MemoryContext context);
 
-/* The most rows that a scorer is made to take at once. */
-#define MODEL_BLOCK_ROWS 512
-
-/* Gives the model a scorer that takes blocks of MODEL_BLOCK_ROWS rows, or of fewer where rows are very wide. */
+/* Gives the model a scorer that takes blocks of rows: as many as make it fast, fewer where rows are very wide. */
 extern void ModelCacheWiden(CachedModel *cached);
 
 /*

@@ -19,7 +19,6 @@
 #include "moemlora.h"
 
 #define KB ((uint64) 1024)
-#define LEAST_BLOCK_ROWS 8
 
 /* What the hash table holds. */
 typedef struct CacheEntry
@@ -144,25 +143,28 @@ RoomBeside(const mml_model *model)
  * has.  Until the scorer is complete the context belongs to the statement: an
  * error half-way leaves nothing behind.  Folded towers may take half of the
  * room beside the model, so that two models used in turn do not drive each
- * other out.
+ * other out, and the buffers of a block an eighth.
  */
 static void
-SetScorer(CachedModel *cached, MemoryContext parent, size_t capacity)
+SetScorer(CachedModel *cached, MemoryContext parent, bool is_wide)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "moemlora model scorer", ALLOCSET_DEFAULT_SIZES);
 	mml_host   *host = BridgeCreateHost(context, 0);
+	size_t		room = (size_t) RoomBeside(cached->model);
 	mml_model_facts facts;
 	mml_scorer *scorer;
 
 	mml_model_get_facts(cached->model, &facts);
-	BridgeCheck(host, mml_scorer_create(host, cached->model, facts.served, capacity,
-										(size_t) (RoomBeside(cached->model) / 2), &scorer));
+	BridgeCheck(host, is_wide ?
+				mml_scorer_create_blocks(host, cached->model, facts.served, room / 8, room / 2, &scorer) :
+				mml_scorer_create(host, cached->model, facts.served, 1, room / 2, &scorer));
 	MemoryContextSetParent(context, parent);
 	if (cached->scorer_context != NULL)
 		MemoryContextDelete(cached->scorer_context);
 	cached->scorer_context = context;
 	cached->host = host;
 	cached->scorer = scorer;
+	cached->is_wide = is_wide;
 }
 
 /* Decodes a model in the given context. */
@@ -175,7 +177,7 @@ LoadModel(const Wanted *wanted, MemoryContext context)
 	cached->key = wanted->key;
 	cached->model = wanted->version == NULL ? ModelValueLoad(host, wanted->value) :
 		ModelStoreLoad(host, wanted->version, wanted->snapshot);
-	SetScorer(cached, context, 1);
+	SetScorer(cached, context, false);
 	return cached;
 }
 
@@ -259,19 +261,15 @@ ModelCacheHold(CachedModel *cached, MemoryContext context)
 	hold->entry->n_holds++;
 }
 
-/* The buffers of a block may take an eighth of the room beside the model. */
 void
 ModelCacheWiden(CachedModel *cached)
 {
 	CacheEntry *entry;
-	uint64		n_rows;
 
 	if (cached->is_wide)
 		return;
 	entry = hash_search(Cache.entries, &cached->key, HASH_FIND, NULL);
-	n_rows = RoomBeside(cached->model) / 8 / mml_scorer_row_bytes(cached->scorer);
-	SetScorer(cached, entry->context, Max(LEAST_BLOCK_ROWS, Min(n_rows, MODEL_BLOCK_ROWS)));
-	cached->is_wide = true;
+	SetScorer(cached, entry->context, true);
 	Recount(entry);
 	MakeRoom(0, entry);
 }

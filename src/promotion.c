@@ -33,7 +33,7 @@ struct Promotion
 	Size		n_rows;
 	Size		held;			/* that there is room for */
 	float	   *logits;			/* [held] */
-	Size		waiting[MODEL_BLOCK_ROWS];	/* numbers of the rows in the scorer */
+	Size		waiting[MML_SCORER_ROWS];	/* numbers of the rows in the scorer */
 	int			n_waiting;
 
 	/* Then: those that validate, in any order */
@@ -86,7 +86,7 @@ PromotionSetCurrent(Promotion *promotion, mml_model *current, int32 version)
 	mml_model_get_facts(current, &facts);
 	promotion->current = current;
 	promotion->version = version;
-	BridgeCheck(promotion->host, mml_scorer_create(promotion->host, current, facts.served, MODEL_BLOCK_ROWS,
+	BridgeCheck(promotion->host, mml_scorer_create_blocks(promotion->host, current, facts.served, SCORER_BLOCK_BYTES,
 												   (size_t) GucCacheSizeKb * 1024, &promotion->scorer));
 }
 
@@ -123,7 +123,7 @@ Grow(Promotion *promotion)
 static void
 ScoreBlock(Promotion *promotion)
 {
-	float		logits[MODEL_BLOCK_ROWS];
+	float		logits[MML_SCORER_ROWS];
 	int			i;
 
 	if (promotion->n_waiting == 0)
@@ -157,7 +157,7 @@ PromotionPutRow(Promotion *promotion, TupleTableSlot *slot, const mml_row_facts 
 	else
 		BridgeCheckValue(promotion->host, status, row, NULL);
 	promotion->n_rows++;
-	if (promotion->n_waiting == MODEL_BLOCK_ROWS)
+	if (mml_rows_full(mml_scorer_rows(promotion->scorer)))
 		ScoreBlock(promotion);
 }
 

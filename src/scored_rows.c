@@ -10,7 +10,6 @@
 #include "compat.h"
 #include "scored_rows.h"
 
-#define BLOCK_ROWS 512
 #define FIRST_ROWS 4096			/* that there is room for at first */
 #define MOST_TOTALS 3			/* ways that there can be totals of */
 #define RANKING_BYTES 48		/* of a row while the AUC of its domain is found out, at most */
@@ -191,6 +190,19 @@ PutFeatures(ScoredRows *rows, TupleTableSlot *slot, const char *domain, size_t d
 	}
 }
 
+static bool
+IsBlockFull(const ScoredRows *rows)
+{
+	int			way;
+
+	for (way = 0; way < rows->n_ways; way++)
+	{
+		if (rows->ways[way].scorer != NULL && mml_rows_full(mml_scorer_rows(rows->ways[way].scorer)))
+			return true;
+	}
+	return false;
+}
+
 /* Takes one row in. */
 static void
 TakeRow(void *self, TupleTableSlot *slot)
@@ -214,7 +226,7 @@ TakeRow(void *self, TupleTableSlot *slot)
 		rows->labels[rows->n_rows] = (float) label;
 		rows->domains[rows->n_rows] = DomainListPlace(&rows->list, domain, domain_length);
 		rows->n_rows++;
-		if (rows->n_rows - rows->n_scored == BLOCK_ROWS)
+		if (IsBlockFull(rows))
 			ScoreBlock(rows);
 	}
 	else
@@ -287,7 +299,7 @@ void
 ScoredRowsSetWay(ScoredRows *rows, int way, const mml_model *model, mml_mode mode)
 {
 	rows->ways[way].model = model;
-	BridgeCheck(rows->host, mml_scorer_create(rows->host, model, mode, BLOCK_ROWS, (size_t) GucCacheSizeKb * 1024,
+	BridgeCheck(rows->host, mml_scorer_create_blocks(rows->host, model, mode, SCORER_BLOCK_BYTES, (size_t) GucCacheSizeKb * 1024,
 											  &rows->ways[way].scorer));
 }
 

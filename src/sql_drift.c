@@ -19,7 +19,6 @@
 
 PG_FUNCTION_INFO_V1(moemlora_drift);
 
-#define BLOCK_ROWS 512
 #define SAMPLE_PLACES 4			/* of figures; more than samples of thousands can tell */
 
 /* The usual readings of a population stability index. */
@@ -242,7 +241,7 @@ LoadModel(DriftJob *job, const char *name)
 	ModelStoreResolve(name, 0, snapshot, MODEL_USE, &found);
 	job->model = ModelStoreLoad(job->host, &found, snapshot);
 	mml_model_get_facts(job->model, &facts);
-	BridgeCheck(job->host, mml_scorer_create(job->host, job->model, facts.served, BLOCK_ROWS,
+	BridgeCheck(job->host, mml_scorer_create_blocks(job->host, job->model, facts.served, SCORER_BLOCK_BYTES,
 											 (size_t) GucCacheSizeKb * 1024, &job->scorer));
 	BridgeCheck(job->host, mml_drift_create(job->host, job->model, &job->drift));
 }

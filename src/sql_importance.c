@@ -20,7 +20,6 @@
 
 PG_FUNCTION_INFO_V1(moemlora_importance);
 
-#define BLOCK_ROWS 512
 
 /* A row of the result. */
 typedef struct ImportanceRow
@@ -109,7 +108,7 @@ ImportanceBegin(ImportanceJob *job, MemoryContext context, mml_host *host, const
 	job->model = model;
 	DomainListInit(&job->list, context);
 	mml_model_get_facts(model, &facts);
-	BridgeCheck(host, mml_scorer_create(host, model, facts.served, BLOCK_ROWS, (size_t) GucCacheSizeKb * 1024,
+	BridgeCheck(host, mml_scorer_create_blocks(host, model, facts.served, SCORER_BLOCK_BYTES, (size_t) GucCacheSizeKb * 1024,
 										&job->scorer));
 	BridgeCheck(host, mml_sample_create(host, model, most_rows, &job->sample));
 }

@@ -30,13 +30,14 @@ typedef enum Argument
 
 #define N_ARGUMENTS 3
 
-/* In memory of the partition: the scores of rows start .. start + n_rows - 1. NaN: NULL. */
-typedef struct BlockScores
+#define FIRST_BLOCK_ROWS 512	/* of a partition: who stops after a few rows shall not wait for thousands */
+
+/* In memory of the partition: scores are there of rows start .. start + n_rows - 1. */
+typedef struct Block
 {
 	int64		start;
 	int			n_rows;
-	float		scores[MODEL_BLOCK_ROWS];
-} BlockScores;
+} Block;
 
 /* A row that was read and is not scored yet. */
 typedef struct KeptRow
@@ -57,9 +58,11 @@ typedef struct ScoreState
 	MemoryContext block_context;	/* of the rows kept; reset at every block */
 	ModelUses	uses;
 	ModelUse   *use;			/* of all rows kept */
+	int			block_rows;		/* that are good for its model; 0: not known yet */
 	Size		model_bytes;	/* of values evaluated for its rows, which the server may hold until it ends */
 	int			n_kept;
-	KeptRow		kept[MODEL_BLOCK_ROWS];
+	KeptRow		kept[MML_SCORER_ROWS];
+	float		scores[MML_SCORER_ROWS];	/* of the rows of the block; NaN: NULL */
 } ScoreState;
 
 /* Whether an argument is the same for all rows of a scan: it reads nothing of the row. */
@@ -81,7 +84,8 @@ StateGet(FunctionCallInfo fcinfo, bool is_value)
 
 	if (likely(state != NULL))
 		return state;
-	state = MemoryContextAllocZero(context, sizeof(ScoreState));
+	state = MemoryContextAlloc(context, sizeof(ScoreState));
+	memset(state, 0, offsetof(ScoreState, kept));
 	state->is_value = is_value;
 	for (i = 0; i < N_ARGUMENTS; i++)
 		state->is_stable[i] = IsStable(fcinfo->flinfo, i);
@@ -232,7 +236,7 @@ RunCasts(ScoreState *state)
  * Returns the number of rows; some of them may be NULL and not kept.
  */
 static int
-ReadBlock(ScoreState *state, WindowObject window)
+ReadBlock(ScoreState *state, WindowObject window, int most_rows)
 {
 	Size		limit = (Size) work_mem * 1024 / 4;
 	MemoryContext caller = MemoryContextSwitchTo(state->row_context);
@@ -247,7 +251,7 @@ ReadBlock(ScoreState *state, WindowObject window)
 		if (!ReadRow(state, window, n_rows))
 			break;
 		n_rows++;
-	} while (n_rows < MODEL_BLOCK_ROWS &&
+	} while (n_rows < most_rows &&
 			 MemoryContextMemAllocated(state->block_context, false) + state->model_bytes < limit);
 	if (state->n_kept > 0)
 		RunCasts(state);
@@ -274,7 +278,7 @@ EncodeRow(ModelUse *use, CachedModel *cached, const KeptRow *kept)
 static void
 ScoreEncoded(CachedModel *cached, const KeptRow *kept, int n, float *scores)
 {
-	float		probabilities[MODEL_BLOCK_ROWS];
+	float		probabilities[MML_SCORER_ROWS];
 	int			i;
 
 	BridgeCheck(cached->host, mml_score(cached->scorer, probabilities));
@@ -292,6 +296,7 @@ ScoreKept(ScoreState *state, float *scores)
 	int			i;
 
 	ModelCacheWiden(cached);
+	state->block_rows = (int) mml_scorer_capacity(cached->scorer);
 	rows = mml_scorer_rows(cached->scorer);
 	mml_rows_reset(rows);		/* an error may have left some */
 	for (i = 0; i < state->n_kept; i++)
@@ -305,18 +310,21 @@ ScoreKept(ScoreState *state, float *scores)
 	}
 }
 
-/* Reads and scores the block that begins with the current row. */
+/*
+ * Reads and scores the block that begins with the current row: of twice as many
+ * rows as the one before, up to what is good for the model.
+ */
 static void
-MakeBlock(ScoreState *state, WindowObject window, BlockScores *block)
+MakeBlock(ScoreState *state, WindowObject window, Block *block)
 {
 	int64		start = WinGetCurrentPosition(window);
-	int			n_rows = ReadBlock(state, window);
+	int			n_rows = ReadBlock(state, window, Max(Min(2 * block->n_rows, state->block_rows), FIRST_BLOCK_ROWS));
 	int			i;
 
 	for (i = 0; i < n_rows; i++)
-		block->scores[i] = NAN;
+		state->scores[i] = NAN;
 	if (state->n_kept > 0)
-		ScoreKept(state, block->scores);
+		ScoreKept(state, state->scores);
 	block->start = start;
 	block->n_rows = n_rows;
 	WinSetMarkPosition(window, start + n_rows - 1);
@@ -326,17 +334,18 @@ static Datum
 ScoreRow(FunctionCallInfo fcinfo, bool is_value)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
-	BlockScores *block = WinGetPartitionLocalMemory(window, sizeof(BlockScores));
+	ScoreState *state = StateGet(fcinfo, is_value);
+	Block	   *block = WinGetPartitionLocalMemory(window, sizeof(Block));
 	int64		place = WinGetCurrentPosition(window) - block->start;
 
 	if (place >= block->n_rows)
 	{
-		MakeBlock(StateGet(fcinfo, is_value), window, block);
+		MakeBlock(state, window, block);
 		place = 0;
 	}
-	if (isnan(block->scores[place]))
+	if (isnan(state->scores[place]))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT4(block->scores[place]);
+	PG_RETURN_FLOAT4(state->scores[place]);
 }
 
 /* moemlora_score(model text, domain text, features record) OVER (...) */

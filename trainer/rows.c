@@ -174,6 +174,13 @@ mml_rows_add_page(mml_rows *rows, mml_ref **pages, size_t *n_pages, size_t *held
 	return MML_OK;
 }
 
+/* Rows to score have one page, of just their number. */
+static size_t
+rows_per_page(const mml_rows *rows)
+{
+	return rows->capacity != 0 ? rows->capacity : (size_t) 1 << rows->row_shift;
+}
+
 /* Where the next row goes. */
 static mml_status
 open_record(mml_rows *rows)
@@ -183,13 +190,13 @@ open_record(mml_rows *rows)
 
 	if (page == rows->n_row_pages)
 		MML_TRY(mml_rows_add_page(rows, &rows->row_pages, &rows->n_row_pages, &rows->row_pages_held,
-								  ((size_t) 1 << rows->row_shift) * rows->row_words));
+								  rows_per_page(rows) * rows->row_words));
 	rows->record = (uint32_t *) mml_arena_at(&rows->arena, rows->row_pages[page]) + row_in_page * rows->row_words;
 	if (rows->vector_words == 0)
 		return MML_OK;
 	if (page == rows->n_vector_pages)
 		MML_TRY(mml_rows_add_page(rows, &rows->vector_pages, &rows->n_vector_pages, &rows->vector_pages_held,
-								  ((size_t) 1 << rows->row_shift) * rows->vector_words));
+								  rows_per_page(rows) * rows->vector_words));
 	rows->vectors = (float *) mml_arena_at(&rows->arena, rows->vector_pages[page]) + row_in_page * rows->vector_words;
 	return MML_OK;
 }

@@ -1,14 +1,19 @@
 /*
  * score.c - scores blocks of rows with one model.  Rows are grouped by domain
- * and go through the domain's folded tower; one row takes matrix-vector
- * products, many take matrix products.  A gate over the input cannot be folded:
- * then the experts run as they do in training.
+ * and go, a batch of them at a time, through the domain's folded tower; one row
+ * takes matrix-vector products, many take matrix products.  The more rows are
+ * held, the more of them share a tower: rows of a hundred domains in turn cost
+ * hardly more than rows of one.  A gate over the input cannot be folded: then
+ * the experts run as they do in training.
  */
 #include <math.h>
 #include <string.h>
 
 #include "mml_layers.h"
 
+#define BATCH_ROWS 512			/* through the network at once: their numbers stay in the processor's cache */
+#define ROWS_PER_TOWER 64		/* of each domain: fewer make poor products of matrices */
+#define LEAST_ROWS ((size_t) 8)	/* in a block, however wide they are */
 #define ROWS_TO_COUNT 64		/* so many that rounding their memory up counts for little */
 #define POLL_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls: some 10 ms */
 
@@ -35,6 +40,13 @@ struct mml_scorer
 };
 
 /* ------------------------------------------------------------------ create */
+
+/* Whether a domain's rows go through a tower without experts. */
+static bool
+is_folded(const mml_model *model, mml_mode mode)
+{
+	return mode != MML_MODE_GATE || model->config.gate == MML_GATE_DOMAIN;
+}
 
 /* The row that stands for an unknown domain: the mean of the known ones. */
 static mml_status
@@ -96,6 +108,7 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 {
 	const mml_model *model = scorer->model;
 	uint32_t	modes = MML_MODE_BIT(scorer->is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE);
+	size_t		batch_rows = MML_MIN(capacity, BATCH_ROWS);
 	uint32_t	vector_words;
 	size_t		bytes;
 
@@ -106,9 +119,9 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 	MML_TRY(mean_of_domains(scorer));
 	scorer->rows_per_poll = count_rows_per_poll(&scorer->net.shape, scorer->is_folded);
 	vector_words = scorer->rows->vector_words;
-	bytes = mml_batch_bytes(&model->params->shape, vector_words, capacity, modes, false);
+	bytes = mml_batch_bytes(&model->params->shape, vector_words, batch_rows, modes, false);
 	MML_TRY(mml_alloc(scorer->host, &scorer->memory, bytes, 1));
-	mml_batch_carve(&model->params->shape, vector_words, capacity, modes, false, scorer->memory, &scorer->batch);
+	mml_batch_carve(&model->params->shape, vector_words, batch_rows, modes, false, scorer->memory, &scorer->batch);
 	MML_TRY(MML_NEW(scorer->host, scorer->index, capacity));
 	MML_TRY(MML_NEW(scorer->host, scorer->spare, capacity));
 	MML_TRY(MML_NEW(scorer->host, scorer->counts, (size_t) scorer->data.n_domain_ids + 2));
@@ -116,6 +129,38 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 		MML_TRY(mml_recall_create(scorer->host, &scorer->net.shape, &scorer->recall));
 	return mml_folds_create(scorer->host, &scorer->net, scorer->is_folded ? scorer->pass.mode : MML_MODE_BACKBONE,
 							fold_limit, &scorer->folds);
+}
+
+/*
+ * The rows that are worth holding: with many domains many, so that there are some
+ * of each.  All that is told of the model is its shape: rows and their numbers in
+ * the batch may take so many bytes.
+ */
+static size_t
+count_rows_of_block(const mml_model *model, mml_mode mode, bool is_folded, size_t bytes)
+{
+	const mml_shape *shape = &model->params->shape;
+	uint32_t	modes = MML_MODE_BIT(is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE);
+	mml_rows	layout = {.fields = model->fields,.n_fields = model->n_fields};
+	size_t		n_towers = is_folded && mode != MML_MODE_BACKBONE ? mml_model_domain_ids(model) : 1;
+	size_t		held;
+	size_t		in_batch;
+	size_t		room;
+
+	mml_rows_init_layout(&layout);
+	held = (layout.row_words + layout.vector_words) * sizeof(uint32_t);
+	in_batch = held + mml_batch_bytes(shape, layout.vector_words, ROWS_TO_COUNT, modes, false) / ROWS_TO_COUNT;
+	room = bytes < BATCH_ROWS * in_batch ? bytes / in_batch : BATCH_ROWS + (bytes - BATCH_ROWS * in_batch) / held;
+	room = MML_MIN(room, MML_MAX(n_towers * ROWS_PER_TOWER, BATCH_ROWS));
+	return MML_MAX(LEAST_ROWS, MML_MIN(room, (size_t) MML_SCORER_ROWS));
+}
+
+mml_status
+mml_scorer_create_blocks(mml_host *host, const mml_model *model, mml_mode mode, size_t bytes, size_t fold_limit,
+						 mml_scorer **scorer)
+{
+	return mml_scorer_create(host, model, mode, count_rows_of_block(model, mode, is_folded(model, mode), bytes),
+							 fold_limit, scorer);
 }
 
 mml_status
@@ -133,7 +178,7 @@ mml_scorer_create(mml_host *host, const mml_model *model, mml_mode mode,
 	(*scorer)->model = model;
 	(*scorer)->pass.mode = mode;
 	(*scorer)->pass.gate = (mml_gate) model->config.gate;
-	(*scorer)->is_folded = mode != MML_MODE_GATE || model->config.gate == MML_GATE_DOMAIN;
+	(*scorer)->is_folded = is_folded(model, mode);
 	status = create_parts(*scorer, MML_MAX(capacity, 1), fold_limit);
 	if (status != MML_OK)
 	{
@@ -188,9 +233,9 @@ mml_scorer_bytes(const mml_scorer *scorer)
 }
 
 size_t
-mml_scorer_row_bytes(const mml_scorer *scorer)
+mml_scorer_capacity(const mml_scorer *scorer)
 {
-	return batch_bytes(scorer, ROWS_TO_COUNT) / ROWS_TO_COUNT;
+	return scorer->rows->capacity;
 }
 
 /* ------------------------------------------------------------------- score */
@@ -280,29 +325,38 @@ run_net(mml_scorer *scorer, size_t n)
 	return MML_OK;
 }
 
+/* Rows index[start], ..., index[start + n - 1]: no more than the batch has room for. */
+static mml_status
+run_batch(mml_scorer *scorer, size_t start, size_t n, float *logits)
+{
+	mml_batch  *batch = &scorer->batch;
+
+	batch->row = scorer->index + start;
+	batch->n = n;
+	if (scorer->is_folded)
+	{
+		MML_TRY(mml_inputs_forward(&scorer->net, batch, 0, n));
+		MML_TRY(run_towers(scorer, n));
+	}
+	else
+		MML_TRY(run_net(scorer, n));
+	for (size_t i = 0; i < n; i++)
+		logits[batch->row[i]] = batch->logit[i];
+	return MML_OK;
+}
+
 mml_status
 mml_score_logits(mml_scorer *scorer, float *logits)
 {
 	size_t		n = scorer->rows->n_rows;
-	mml_batch  *batch = &scorer->batch;
-	mml_status	status;
+	mml_status	status = MML_OK;
 
 	if (n == 0)
 		return MML_OK;
 	MML_TRY(refresh_pages(scorer));
 	group_rows(scorer, n);
-	batch->row = scorer->index;
-	batch->n = n;
-	if (scorer->is_folded)
-	{
-		status = mml_inputs_forward(&scorer->net, batch, 0, n);
-		if (status == MML_OK)
-			status = run_towers(scorer, n);
-	}
-	else
-		status = run_net(scorer, n);
-	for (size_t i = 0; i < n; i++)
-		logits[scorer->index[i]] = batch->logit[i];
+	for (size_t at = 0; at < n && status == MML_OK; at += BATCH_ROWS)
+		status = run_batch(scorer, at, MML_MIN(n - at, BATCH_ROWS), logits);
 	mml_rows_reset(scorer->rows);
 	return status;
 }

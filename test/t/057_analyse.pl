@@ -85,7 +85,7 @@ is( sql($node, q{SET moemlora.training_memory = '1MB'; SELECT rows FROM moemlora
 # A cancel, while rows are read and while they are scored again and again.
 my $session = Moemlora::Session->new($node);
 foreach my $case (
-	[ 'importance', q{SELECT count(*) FROM moemlora_importance('m', '(SELECT s.* FROM shown AS s, generate_series(1, 8))', 'clicked', 'place', 300000)}, 150 ],
+	[ 'importance', q{SELECT count(*) FROM moemlora_importance('m', '(SELECT s.* FROM shown AS s, generate_series(1, 8))', 'clicked', 'place', 300000)}, 70 ],
 	[ 'drift', q{SELECT count(*) FROM moemlora_drift('m', '(SELECT s.* FROM shown AS s, generate_series(1, 100))', 'place')}, 40 ])
 {
 	my ($name, $query, $step) = @$case;

@@ -13,17 +13,27 @@ static unit_host unit;
 static unit_data data;
 
 static mml_model *
-train(const char *unknown_domain, const char *gate)
+train_domains(const char *unknown_domain, const char *gate, int n_domains)
 {
 	mml_config	config;
 	mml_model  *model;
 
 	unit_config_init(&config);
 	unit_data_init(&data);
+	data.n_domains = n_domains;
+	data.n_rows = MML_MAX(data.n_rows, (size_t) n_domains * 20);
 	(void) unit_set(&config, "unknown_domain", unknown_domain);
+	if (n_domains > 3)
+		(void) unit_set(&config, "min_domain_rows", "1");
 	(void) unit_set(&config, "gate", gate);
 	unit_check(unit_train(&unit.host, &config, &data, 1, &model) == MML_OK, "train: %s", unit_error(&unit.host));
 	return model;
+}
+
+static mml_model *
+train(const char *unknown_domain, const char *gate)
+{
+	return train_domains(unknown_domain, gate, 3);
 }
 
 static mml_scorer *
@@ -431,7 +441,7 @@ test_polls(mml_mode mode, const char *gate)
 {
 	enum
 	{
-		N_ROWS = 560,
+		N_ROWS = 510,
 	};
 	mml_config	config;
 	mml_model  *model = train("backbone", gate);
@@ -505,20 +515,61 @@ test_fold_limit(void)
 	mml_model_free(model);
 }
 
-/* What a scorer says that a row takes is what more rows take. */
+/* A scorer that takes blocks takes about the bytes that it may, unless it would be no faster with more rows. */
 static void
-test_row_bytes(mml_mode mode, const char *gate)
+test_blocks(const mml_model *model, mml_mode mode, size_t most_rows)
 {
-	mml_model  *model = train("backbone", gate);
-	mml_scorer *small = create(model, mode, 64);
-	mml_scorer *large = create(model, mode, 192);
-	size_t		more = mml_scorer_bytes(large) - mml_scorer_bytes(small);
+	mml_scorer *few = create(model, mode, 8);
+	size_t		alone;			/* with a page for lists */
 
-	unit_close((double) (128 * mml_scorer_row_bytes(small)) / (double) more, 1.0, 0.02, "bytes of 128 rows more");
-	unit_check(mml_scorer_row_bytes(small) == mml_scorer_row_bytes(large), "a row takes the same in any scorer");
-	mml_scorer_free(small);
-	mml_scorer_free(large);
-	mml_model_free(model);
+	for (size_t i = 0; i < 8; i++)
+		(void) unit_push_scoring(mml_scorer_rows(few), &data, i);
+	alone = mml_scorer_bytes(few);
+	for (size_t kb = 0; kb <= 16384; kb = kb == 0 ? 1 : kb * 2)
+	{
+		mml_scorer *scorer;
+		size_t		capacity;
+		size_t		bytes;
+
+		unit_check(mml_scorer_create_blocks(&unit.host, model, mode, kb << 10, 1 << 20, &scorer) == MML_OK, "create");
+		capacity = mml_scorer_capacity(scorer);
+		unit_check(capacity >= 8 && capacity <= most_rows, "%zu rows for %zu kB", capacity, kb);
+		for (size_t i = 0; i < capacity; i++)
+			(void) unit_push_scoring(mml_scorer_rows(scorer), &data, i);
+		unit_check(mml_rows_full(mml_scorer_rows(scorer)), "full");
+		bytes = mml_scorer_bytes(scorer) - alone;
+		if (capacity > 8 && capacity < most_rows)
+		{
+			double		expected = (double) (kb << 10) * (double) (capacity - 8) / (double) capacity;
+
+			unit_check((double) bytes > 0.5 * expected && (double) bytes < expected + 65536.0,
+					   "%zu rows for %zu kB take %zu bytes more than 8", capacity, kb, bytes);
+		}
+		unit_check(capacity == most_rows || kb < 16384, "%zu rows for %zu kB", capacity, kb);
+		mml_scorer_free(scorer);
+	}
+	mml_scorer_free(few);
+}
+
+/* Blocks of many domains are larger, up to an end. */
+static void
+test_blocks_of_domains(void)
+{
+	const int	n_domains[] = {3, 20, 200};
+	const size_t most_rows[] = {512, 21 * 64, MML_SCORER_ROWS};
+
+	for (int i = 0; i < 3; i++)
+	{
+		mml_model  *model = train_domains("backbone", "domain", n_domains[i]);
+
+		test_blocks(model, MML_MODE_OWN, most_rows[i]);
+		test_blocks(model, MML_MODE_GATE, most_rows[i]);
+		test_blocks(model, MML_MODE_BACKBONE, 512);
+		mml_model_free(model);
+		model = train_domains("backbone", "input", n_domains[i]);
+		test_blocks(model, MML_MODE_GATE, 512);
+		mml_model_free(model);
+	}
 }
 
 /* Rows with long lists, many of which are refused, for ever: the memory for lists is used again. */
@@ -553,6 +604,34 @@ test_lists_for_ever(void)
 	mml_model_free(model);
 }
 
+/* More rows than go through the network at once: each batch has rows of few domains, and every score is where its row was. */
+static void
+test_batches(mml_mode mode, const char *gate)
+{
+	enum
+	{
+		N_ROWS = 1300,
+	};
+	mml_model  *model = train("backbone", gate);
+	mml_scorer *scorer = create(model, mode, N_ROWS);
+	mml_scorer *one = create(model, mode, 1);
+	float		scores[N_ROWS];
+	long		n_polls = polls_of_block(scorer, N_ROWS, scores);
+
+	unit_check(n_polls == (mode == MML_MODE_OWN ? 5 : 6), "%ld polls for 3 domains in 3 batches, or 2 layers", n_polls);
+	for (size_t i = 0; i < N_ROWS; i++)
+	{
+		float		alone;
+
+		(void) unit_push_scoring(mml_scorer_rows(one), &data, i);
+		(void) mml_score(one, &alone);
+		unit_close(scores[i], alone, 1e-6, "score of a row among many and alone");
+	}
+	mml_scorer_free(scorer);
+	mml_scorer_free(one);
+	mml_model_free(model);
+}
+
 int
 main(void)
 {
@@ -574,9 +653,10 @@ main(void)
 	test_few_rows(MML_MODE_OWN);
 	test_polls(MML_MODE_OWN, "domain");
 	test_polls(MML_MODE_GATE, "input");
+	test_batches(MML_MODE_OWN, "domain");
+	test_batches(MML_MODE_GATE, "input");
 	test_fold_limit();
-	test_row_bytes(MML_MODE_OWN, "domain");
-	test_row_bytes(MML_MODE_GATE, "input");
+	test_blocks_of_domains();
 	test_lists_for_ever();
 	unit_check(unit.n_held == 0, "%ld pieces of memory are kept", unit.n_held);
 	return unit_done();
