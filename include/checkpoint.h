@@ -26,8 +26,9 @@ extern bool CheckpointFind(int64 model_id, Snapshot snapshot, CheckpointRow *fou
 /* A run begins, in place of whatever the model had: its row says "reading". */
 extern void CheckpointCreate(int64 model_id, int32 version, Jsonb *options);
 
-/* This process takes over the run; what it had learned stays until CheckpointSave(). */
-extern void CheckpointTakeOver(int64 model_id, int32 version, Jsonb *options);
+/* This process takes over the run; what it had learned, and its options, stay until others are saved. */
+extern void CheckpointTakeOver(int64 model_id);
+extern void CheckpointSetOptions(int64 model_id, Jsonb *options);
 
 /* The model in the checkpoint as one to start from, in the memory of `host`. */
 extern mml_model *CheckpointLoadModel(mml_host *host, int64 model_id, Snapshot snapshot);

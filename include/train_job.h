@@ -88,9 +88,6 @@ extern double TrainJobSeconds(const TrainJob *job);
 /* sql_train.c: an argument that is an array of names, as String nodes; NIL for NULL */
 extern List *TrainFeaturesArgument(struct FunctionCallInfoBaseData *fcinfo, int argument);
 
-/* sql_train.c: a row of the result for each phase of the model */
-extern void TrainJobPutPhases(const TrainJob *job, ResultRows *result);
-
 /* sql_retrain.c: takes over what a version was trained from, and returns its options; raises where that is not known */
 extern Jsonb *RetrainReadSpec(TrainJob *job, Jsonb *spec);
 extern void RetrainCheckSpec(const TrainJob *job, int32 version);

@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (VALUES
 	(2, 'seconds', round(v.seconds::numeric, 1)::text),
 	(3, 'backbone', v.backbone),
 	(4, 'method', v.method),
-	(5, 'recipe', v.recipe),
+	(5, 'recipe', CASE WHEN v.method = 'moe_mlora' THEN v.recipe END),
 	(6, 'features', v.n_features::text),
 	(7, 'domains', v.n_domains::text),
 	(8, 'experts', v.n_experts::text),
@@ -55,8 +55,9 @@ CROSS JOIN LATERAL (VALUES
 	(14, 'source', v.spec ->> 'source'),
 	(15, 'label', v.spec ->> 'label'),
 	(16, 'domain', v.spec ->> 'domain'),
-	(17, 'options', jsonb_pretty(v.spec -> 'options')),
-	(18, 'added', jsonb_pretty(v.spec -> 'added'))
+	(17, 'feature_names', (SELECT string_agg(f.name, ', ' ORDER BY f.position) FROM moemlora.feature f WHERE f.version_id = v.id)),
+	(18, 'options', jsonb_pretty(v.spec -> 'options')),
+	(19, 'added', jsonb_pretty(v.spec -> 'added'))
 ) AS f(position, name, value)
 WHERE @extschema@.moemlora_may_use(m.id, m.owner) AND f.value IS NOT NULL
 ORDER BY m.name, v.number, f.position;
@@ -65,7 +66,7 @@ COMMENT ON VIEW moemlora.cards IS
 COMMENT ON COLUMN moemlora.cards.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.cards.version IS 'Number of the version.';
 COMMENT ON COLUMN moemlora.cards.name IS
-'created_by (who trained or imported it), seconds (of the training, reading included), backbone, method, recipe, features (their number, the domain not counted), domains, experts, parameters (their numbers), train_rows, valid_rows (rows trained and validated on), rows_left_out (label or domain was NULL), valid_logloss (of the served mode), source, label, domain, options (as given), added (the domains that moemlora_add_domain() added since the training on the source: domain, source, search_path, options, and the version that each was added to).';
+'created_by (who trained or imported it), seconds (of the training, reading included), backbone, method, recipe (of method moe_mlora), features (their number, the domain not counted), domains, experts, parameters (their numbers), train_rows, valid_rows (rows trained and validated on), rows_left_out (label or domain was NULL), valid_logloss (of the served mode), source, label, domain, feature_names, options (of the training; of a retraining those it was trained before with and its own), added (the domains that moemlora_add_domain() added since the training on the source: domain, source, search_path, options, and the version that each was added to).';
 COMMENT ON COLUMN moemlora.cards.value IS 'Its value; of options and added a text that casts to jsonb.';
 
 CREATE VIEW moemlora.decisions WITH (security_barrier) AS
@@ -231,8 +232,32 @@ RETURNS TABLE (
 	epochs integer, rung integer, options jsonb, note text)
 	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 30;
 COMMENT ON FUNCTION @extschema@.moemlora_tune(text, text, text, text[], jsonb, double precision) IS
-$$Tries combinations of options on the same rows, which are read and encoded once, and ranks them by WAUC on the validation rows. Nothing is stored: moemlora_train() makes the model of a row with the options grid || options.
+$$Tries combinations of options on the same rows, which are read and encoded once, and ranks them by WAUC on the validation rows. Nothing is stored: with the options grid || options moemlora_train() makes the model of a row of the last rung; those of others were trained with fewer epochs, or cut short.
 source, label, domain, features: as of moemlora_train(). grid: an object of its options, each with a value for all trials or a list of values to try (of hidden and cin a list of lists); all combinations are tried, or 81 of more, drawn with option seed. Successive halving (Jamieson and Talwalkar 2016): all trials with few epochs, the better third with three times as many, up to option epochs in the last rung. budget_seconds: time for all, reading included; trials are stopped so that every rung gets its part; NULL = none.
-rank: by rung, then WAUC, then number of parameters. microseconds: what scoring a row took in blocks here. seconds: of all its rungs. epochs: of all phases, in its last rung. rung: the last that it took part in, from 1; 0 = none. options: those for which grid has a list. note: "cut short" by its share of budget_seconds, "not tried" because budget_seconds had passed, or why it cannot be trained. One NOTICE per trial.
+rank: by rung, then WAUC, then number of parameters; NULL: there is no result. microseconds: what a row that is read and encoded took through the network here, in blocks. seconds: of all its rungs. epochs: of all phases, in its last rung. rung: the last that it took part in, from 1; 0 = none. options: those for which grid has a list. note: "cut short" by its share of budget_seconds (and ranked by the rung before where that was better), "not tried" because budget_seconds had passed, or why it cannot be trained. One NOTICE per trial.
 Errors: as moemlora_train(); invalid_parameter_value (an option that cannot vary: validation, split_column, time_column, weight_column, columns, min_count, seed, epochs; max_seconds, warm_start and workers cannot be given), data_exception (no validation rows).
 Example: SELECT * FROM moemlora_tune('interactions', 'clicked', 'category', NULL, '{"experts_per_domain": [1, 2, 4], "lora_reduce": [8, 16, 32], "epochs": 27}', 600);$$;
+
+DROP FUNCTION @extschema@.moemlora_add_domain(text, text, text, jsonb);
+CREATE FUNCTION @extschema@.moemlora_add_domain(model text, domain text, source text, options jsonb DEFAULT '{}')
+RETURNS TABLE (
+	version integer, phase text, epochs integer, rows bigint, seconds double precision,
+	train_logloss double precision, valid_logloss double precision, valid_auc double precision, note text)
+	AS 'MODULE_PATHNAME' LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 3;
+COMMENT ON FUNCTION @extschema@.moemlora_add_domain(text, text, text, jsonb) IS
+$$Adds a domain to the current version of a model and stores that as a new version, which becomes current. Trained are the new domain's embedding, its experts and its row of the gate; no bit of the other domains' scores changes. On its validation rows the domain is served no worse than by the backbone. A hundred rows can do; with fewer than ten to validate on there is a WARNING. Returns one row per phase; its figures are those of the new domain's rows.
+source: what can stand after FROM; it runs with the caller's rights, and has the columns that the version was trained with. Rows of other domains are left out, with a NOTICE; so are categories that the version does not know: they stay unknown. options: epochs, patience, batch_size, dropout, learning_rate, l2, gate_own_share, gate_entropy, validation, split_column, time_column, weight_column, seed, workers, max_seconds; what is not given suits few rows (epochs 50, patience 15, small batches, up to 0.3 of the rows validate) or is as in the version's training; null drops what that had.
+moemlora_retrain() goes on reading the source of all domains, and warns where the new domain has no rows there.
+Errors: as moemlora_train(); undefined_object (no such model), object_not_in_prerequisite_state (an imported version), invalid_parameter_value (the version knows the domain, has no experts, or gate input, under which all scores would change).
+Example: SELECT * FROM moemlora_add_domain('ctr', 'garden', '(SELECT * FROM interactions WHERE category = ''garden'')');$$;
+
+-- Comments that tell more.
+COMMENT ON PROCEDURE @extschema@.moemlora_retrain(text, jsonb) IS
+$$Trains a model again as its current version was trained: from its stored source, features and options, which those given here override (null: back to the default), with the rights of the model's owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW works, under the search_path recorded at training. It commits after every epoch (in phase experts, when all rows were trained on once more): of a run that is cancelled or killed at most one epoch is lost, moemlora.runs shows it, and {"resume": true} goes on with it, with its options. Where source or options have changed since, that begins anew with what the run had learned. Inside a transaction block, a function or an exception block it commits nothing, and cannot be resumed.
+options: those of moemlora_train(), with warm_start true by default, "resume" (false), and "promote": "if_better" (the default: the new version becomes current only if its AUC, or logloss where that is not defined, is no worse than the current version's on the same validation rows, over all rows and in each domain, within "tolerance", 0.005), "always" or "never". The new version is stored in any case; moemlora.decisions says what was decided and why.
+Errors: as moemlora_train(); undefined_object (no such model, or its owner no longer exists), object_not_in_prerequisite_state (an imported version has no source), lock_not_available (it is being trained).
+Example: CALL moemlora_retrain('ctr'); with pg_cron: SELECT cron.schedule('ctr', '0 3 * * *', $job$CALL moemlora_retrain('ctr')$job$);$$;
+COMMENT ON FUNCTION @extschema@.moemlora_drift(text, text, text) IS
+$$How far rows, which need no labels, are from those that the current version of a model was trained on: over all rows (domain NULL), then by domain; in each first the scores (feature NULL), then every feature. unknown, nulls: share of values that the model does not know, and of NULLs (arrays: without elements; vectors: of zeros). psi: population stability index, of the categories that one in 200 training rows or more has (at most 16), all others together, NULL and unknown; of the deciles of a number, or of the length of a vector; of scores by half a unit of their logits. score: their mean; score_shift: that minus the mean score of the validation rows. verdict: of a feature retrain from a psi of 0.25 on, watch from 0.1 on, fine below, and fine wherever rows are so few that luck could make such a psi; of scores the worst of the whole domain, in the first row the worst of all. Training rows have no unknown values: expected are as many as the validation rows have. A model keeps what it needs of a sample of its training rows, of the largest domains in 1 MB; what others are like is in all rows only. NULL where a figure is not defined. Needs the right to use the model.
+Errors: undefined_object (no such model), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column).
+Example: SELECT * FROM moemlora_drift('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'category') WHERE verdict <> 'fine' ORDER BY psi DESC;$$;

@@ -65,14 +65,14 @@ CheckpointFind(int64 model_id, Snapshot snapshot, CheckpointRow *found)
 	return row != NULL;
 }
 
-/* Runs one statement whose first argument is the model. */
-static void
+/* Runs one statement whose first argument is the model; returns the number of rows. */
+static uint64
 Execute(const char *command, int n_arguments, const Oid *types, Datum *values)
 {
 	CatalogStatement statement;
 
 	CatalogPrepare(&statement, command, n_arguments, types);
-	(void) CatalogExecute(&statement, values, NULL);
+	return CatalogExecute(&statement, values, NULL);
 }
 
 void
@@ -84,8 +84,8 @@ CheckpointCreate(int64 model_id, int32 version, Jsonb *options)
 	CatalogWriter writer;
 
 	CatalogWriteBegin(&writer);
-	Execute("DELETE FROM moemlora.checkpoint WHERE model_id = $1", 1, types, values);
-	Execute("INSERT INTO moemlora.checkpoint (model_id, pid, started, saved, version, options, phase, epochs, fraction, "
+	(void) Execute("DELETE FROM moemlora.checkpoint WHERE model_id = $1", 1, types, values);
+	(void) Execute("INSERT INTO moemlora.checkpoint (model_id, pid, started, saved, version, options, phase, epochs, fraction, "
 			"seconds, identity_rows, identity_run, has_parts) "
 			"VALUES ($1, $2, clock_timestamp(), clock_timestamp(), $3, $4, 'reading', 0, 0, 0, 0, 0, false)",
 			lengthof(types), types, values);
@@ -93,16 +93,27 @@ CheckpointCreate(int64 model_id, int32 version, Jsonb *options)
 }
 
 void
-CheckpointTakeOver(int64 model_id, int32 version, Jsonb *options)
+CheckpointTakeOver(int64 model_id)
 {
-	static const Oid types[] = {INT8OID, INT4OID, INT4OID, JSONBOID};
-	Datum		values[] = {Int64GetDatum(model_id), Int32GetDatum(MyProcPid), Int32GetDatum(version),
-	JsonbPGetDatum(options)};
+	static const Oid types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(model_id), Int32GetDatum(MyProcPid)};
 	CatalogWriter writer;
 
 	CatalogWriteBegin(&writer);
-	Execute("UPDATE moemlora.checkpoint SET pid = $2, started = clock_timestamp(), version = $3, options = $4 "
-			"WHERE model_id = $1", lengthof(types), types, values);
+	(void) Execute("UPDATE moemlora.checkpoint SET pid = $2, started = clock_timestamp() WHERE model_id = $1",
+				   lengthof(types), types, values);
+	CatalogWriteEnd(&writer);
+}
+
+void
+CheckpointSetOptions(int64 model_id, Jsonb *options)
+{
+	static const Oid types[] = {INT8OID, JSONBOID};
+	Datum		values[] = {Int64GetDatum(model_id), JsonbPGetDatum(options)};
+	CatalogWriter writer;
+
+	CatalogWriteBegin(&writer);
+	(void) Execute("UPDATE moemlora.checkpoint SET options = $2 WHERE model_id = $1", lengthof(types), types, values);
 	CatalogWriteEnd(&writer);
 }
 
@@ -383,7 +394,7 @@ ForgetSection(CheckpointWriter *writer, int section)
 
 	if (writer->known[section].n == 0)
 		return;
-	Execute("DELETE FROM moemlora.checkpoint_part WHERE model_id = $1 AND section = $2", lengthof(types), types, values);
+	(void) Execute("DELETE FROM moemlora.checkpoint_part WHERE model_id = $1 AND section = $2", lengthof(types), types, values);
 	writer->known[section].n = 0;
 }
 
@@ -396,15 +407,16 @@ ForgetOthers(CheckpointWriter *writer, int first_epoch)
 
 	if (!writer->is_first)
 		return;
-	Execute("DELETE FROM moemlora.checkpoint_part WHERE model_id = $1", 1, types, values);
-	Execute("DELETE FROM moemlora.checkpoint_epoch WHERE model_id = $1 AND position > $2", lengthof(types), types, values);
+	(void) Execute("DELETE FROM moemlora.checkpoint_part WHERE model_id = $1", 1, types, values);
+	(void) Execute("DELETE FROM moemlora.checkpoint_epoch WHERE model_id = $1 AND position > $2", lengthof(types), types, values);
 	writer->is_first = false;
 }
 
+/* The run must be ours still: a source can give the lock away that keeps others from the model. */
 static void
 SaveStanding(const CheckpointWriter *writer, const mml_run *run, double seconds)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, INT4OID, FLOAT8OID, FLOAT8OID, INT8OID, INT8OID};
+	static const Oid types[] = {INT8OID, TEXTOID, INT4OID, FLOAT8OID, FLOAT8OID, INT8OID, INT8OID, INT4OID};
 	mml_standing standing;
 	Datum		values[lengthof(types)];
 
@@ -416,8 +428,14 @@ SaveStanding(const CheckpointWriter *writer, const mml_run *run, double seconds)
 	values[4] = Float8GetDatum(seconds);
 	values[5] = Int64GetDatum((int64) writer->identity[0]);
 	values[6] = Int64GetDatum((int64) writer->identity[1]);
-	Execute("UPDATE moemlora.checkpoint SET saved = clock_timestamp(), phase = $2, epochs = $3, fraction = $4, seconds = $5, "
-			"identity_rows = $6, identity_run = $7, has_parts = true WHERE model_id = $1", lengthof(types), types, values);
+	values[7] = Int32GetDatum(MyProcPid);
+	if (Execute("UPDATE moemlora.checkpoint SET saved = clock_timestamp(), phase = $2, epochs = $3, fraction = $4, seconds = $5, "
+				"identity_rows = $6, identity_run = $7, has_parts = true WHERE model_id = $1 AND pid = $8",
+				lengthof(types), types, values) == 0)
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("another training of the model has taken the place of this one"),
+						errdetail("The lock that keeps others from the model was given away, as pg_advisory_unlock_all() does."),
+						errhint("Look for that in the source.")));
 }
 
 void
@@ -428,6 +446,7 @@ CheckpointSave(CheckpointWriter *writer, const mml_run *run, double seconds, con
 	int			i;
 
 	CatalogWriteBegin(&catalog);
+	SaveStanding(writer, run, seconds);
 	ForgetOthers(writer, first);
 	CatalogPrepare(&writer->upsert,
 				   "INSERT INTO moemlora.checkpoint_part (model_id, section, part, crc, data) VALUES ($1, $2, $3, $4, $5) "
@@ -440,7 +459,6 @@ CheckpointSave(CheckpointWriter *writer, const mml_run *run, double seconds, con
 		else
 			ForgetSection(writer, i);
 	}
-	SaveStanding(writer, run, seconds);
 	CatalogInsertEpochs("checkpoint_epoch", writer->model_id, epochs, first, n);
 	CatalogWriteEnd(&catalog);
 }

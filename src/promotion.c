@@ -16,6 +16,8 @@
 #include "promotion.h"
 
 #define FIRST_ROWS 4096			/* that there is room for at first */
+#define LEAST_OF_CLASS 10		/* validation rows of each class by which a domain can be judged */
+#define MOST_LOGLOSS 1.1		/* times the current version's: who ranks as well may still be far off as a probability */
 
 struct Promotion
 {
@@ -260,6 +262,18 @@ SortRows(const Promotion *promotion, int n_domains, Size *starts)
 	return order;
 }
 
+/* Whether rows have enough of both classes to say which version is better: a handful would keep back every other one. */
+static bool
+HasBothClasses(const float *labels, Size n)
+{
+	Size		n_positive = 0;
+	Size		i;
+
+	for (i = 0; i < n; i++)
+		n_positive += labels[i] > 0.5f;
+	return n_positive >= LEAST_OF_CLASS && n - n_positive >= LEAST_OF_CLASS;
+}
+
 /* Compares domain by domain; returns the quality of the current version on all rows. */
 static Quality
 CompareDomains(const Promotion *promotion, const mml_model *model, mml_mode served, Verdict *verdict)
@@ -278,7 +292,7 @@ CompareDomains(const Promotion *promotion, const mml_model *model, mml_mode serv
 		Quality		then = QualityThen(promotion, order + starts[d], starts[d + 1] - starts[d], scores, labels);
 		double		worse = Worse(&now, &then);
 
-		if (!(worse > promotion->options->tolerance))
+		if (!(worse > promotion->options->tolerance) || !HasBothClasses(labels, starts[d + 1] - starts[d]))
 			continue;
 		if (verdict->n_worse++ == 0 || worse > verdict->largest)
 		{
@@ -291,14 +305,18 @@ CompareDomains(const Promotion *promotion, const mml_model *model, mml_mode serv
 	return QualityThen(promotion, order, promotion->n_valid, scores, labels);
 }
 
-/* "AUC 0.7312 against 0.7488 of version 3 ", and so on. */
+/* "logloss 0.6022 against 0.5731 of version 3" */
 static char *
-Comparison(const Promotion *promotion, const Quality *now, const Quality *then)
+Comparison(const Promotion *promotion, const char *what, double now, double then)
 {
-	bool		has_auc = HasAuc(now, then);
+	return psprintf("%s %.4f against %.4f of version %d", what, now, then, promotion->version);
+}
 
-	return psprintf("%s %.4f against %.4f of version %d", has_auc ? "AUC" : "logloss", has_auc ? now->auc : now->logloss,
-					has_auc ? then->auc : then->logloss, promotion->version);
+static char *
+ComparisonByAuc(const Promotion *promotion, const Quality *now, const Quality *then)
+{
+	return HasAuc(now, then) ? Comparison(promotion, "AUC", now->auc, then->auc) :
+		Comparison(promotion, "logloss", now->logloss, then->logloss);
 }
 
 static void
@@ -314,13 +332,18 @@ Compare(const Promotion *promotion, const mml_model *model, ModelDecision *decis
 	now.logloss = facts.valid_logloss;
 	then = CompareDomains(promotion, model, facts.served, &verdict);
 	decision->against = promotion->version;
-	decision->reason = Comparison(promotion, &now, &then);
+	decision->reason = ComparisonByAuc(promotion, &now, &then);
 	if (Worse(&now, &then) > promotion->options->tolerance)
 		decision->is_kept_back = true;
+	else if (now.logloss > then.logloss * MOST_LOGLOSS)
+	{
+		decision->is_kept_back = true;
+		decision->reason = Comparison(promotion, "logloss", now.logloss, then.logloss);
+	}
 	else if (verdict.n_worse > 0)
 	{
 		decision->is_kept_back = true;
-		decision->reason = psprintf("%s in domain \"%s\"", Comparison(promotion, &verdict.now, &verdict.then),
+		decision->reason = psprintf("%s in domain \"%s\"", ComparisonByAuc(promotion, &verdict.now, &verdict.then),
 									verdict.domain);
 		if (verdict.n_worse > 1)
 			decision->reason = psprintf("%s; %d domains are worse", decision->reason, verdict.n_worse);

@@ -6,15 +6,33 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "restricted.h"
+
+/* Whether a path names the session's temporary schema; one that is no list of names will be refused as a setting. */
+static bool
+HasTemporary(const char *search_path)
+{
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	(void) SplitIdentifierString(pstrdup(search_path), ',', &names);
+	foreach(cell, names)
+	{
+		if (strcmp(lfirst(cell), "pg_temp") == 0)
+			return true;
+	}
+	return false;
+}
 
 /* Temporary tables come last unless the path says where: the session's must not stand in for others. */
 static const char *
 WithTemporaryLast(const char *search_path)
 {
-	if (strstr(search_path, "pg_temp") != NULL)
+	if (HasTemporary(search_path))
 		return search_path;
 	return psprintf("%s%spg_temp", search_path, search_path[0] == '\0' ? "" : ", ");
 }

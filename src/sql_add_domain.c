@@ -12,11 +12,14 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 #include "addition.h"
 #include "train_job.h"
 
 PG_FUNCTION_INFO_V1(moemlora_add_domain);
+
+#define LEAST_VALID_ROWS 10
 
 /* Everything about the current version that the job needs. */
 static void
@@ -40,6 +43,48 @@ ReadCurrent(TrainJob *job, Jsonb *given)
 	UnregisterSnapshot(snapshot);
 }
 
+/* Figures of the new domain's rows. */
+static void
+PutPhases(const TrainJob *job, ResultRows *result)
+{
+	int			i;
+
+	for (i = 0; i < mml_model_phases(job->model); i++)
+	{
+		const mml_phase_summary *phase = mml_model_phase(job->model, i);
+		Datum		values[9];
+		bool		nulls[9] = {false};
+
+		values[0] = Int32GetDatum(job->version);
+		values[1] = CStringGetTextDatum(mml_phase_name((mml_phase) phase->phase));
+		values[2] = Int32GetDatum(phase->epochs);
+		values[3] = Int64GetDatum(phase->rows);
+		values[4] = ResultRounded(phase->seconds, 3, &nulls[4]);
+		values[5] = ResultRounded(phase->train_logloss, FIGURE_PLACES, &nulls[5]);
+		values[6] = ResultRounded(phase->valid_logloss, FIGURE_PLACES, &nulls[6]);
+		values[7] = ResultRounded(phase->valid_auc, FIGURE_PLACES, &nulls[7]);
+		nulls[8] = phase->note[0] == '\0';
+		values[8] = nulls[8] ? (Datum) 0 : CStringGetTextDatum(phase->note);
+		tuplestore_putvalues(result->store, result->desc, values, nulls);
+	}
+}
+
+/* What so few rows say of a domain is chance. */
+static void
+WarnOfFewRows(const TrainJob *job)
+{
+	int			d;
+
+	for (d = 0; d < mml_model_domains(job->model); d++)
+	{
+		const mml_domain *domain = mml_model_domain(job->model, d);
+
+		if (strcmp(domain->name, job->addition->domain) == 0 && domain->valid_rows < LEAST_VALID_ROWS)
+			ereport(WARNING, (errmsg("only %lld rows say whether domain \"%s\" is served well", (long long) domain->valid_rows, domain->name),
+							  errhint("Give it more rows, or measure it on later ones with moemlora_evaluate(); moemlora_rollback() takes it away again.")));
+	}
+}
+
 /* moemlora_add_domain(model, domain, source, options) */
 Datum
 moemlora_add_domain(PG_FUNCTION_ARGS)
@@ -51,7 +96,7 @@ moemlora_add_domain(PG_FUNCTION_ARGS)
 	char	   *source;
 	char	   *query;
 
-	ResultRowsBegin(fcinfo, 11, &result);
+	ResultRowsBegin(fcinfo, 9, &result);
 	job->model_name = ArgumentText(fcinfo, 0, "model");
 	addition->domain = ArgumentText(fcinfo, 1, "domain");
 	source = ArgumentText(fcinfo, 2, "source");
@@ -67,7 +112,8 @@ moemlora_add_domain(PG_FUNCTION_ARGS)
 	job->search_path = pstrdup(namespace_search_path);
 	query = TrainJobPrepare(job);
 	TrainJobRun(job, query);
-	TrainJobPutPhases(job, &result);
+	PutPhases(job, &result);
+	WarnOfFewRows(job);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(job->context);
 	return (Datum) 0;

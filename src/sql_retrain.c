@@ -20,6 +20,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "checkpoint.h"
 #include "options.h"
@@ -59,7 +60,25 @@ OwnerId(const char *model_name, const char *owner)
 	return role;
 }
 
+/* Nothing keeps a role from being dropped meanwhile. */
+static void
+CheckOwner(const Retrain *retrain)
+{
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(retrain->owner)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("the owner of model \"%s\" was dropped while it was trained", retrain->model_name),
+						errhint("Give the model to another role with moemlora_owner_to(), then call moemlora_retrain() with \"resume\".")));
+}
+
 /* ---------------------------------------------------------- what was trained */
+
+/* To the caller, and to the server's log: a scheduled run has no other witness. */
+static void
+Tell(const char *text)
+{
+	ereport(NOTICE, (errmsg_internal("%s", text)));
+	ereport(LOG_SERVER_ONLY, (errmsg_internal("%s", text)));
+}
 
 /* The texts of an array, as String nodes. */
 static List *
@@ -123,18 +142,30 @@ RetrainCheckSpec(const TrainJob *job, int32 version)
 						errhint("Train the model with moemlora_train(), or make a version current that was trained here.")));
 }
 
+/* Whether there is a run to resume: one that would have followed the current version. */
+static bool
+FindRun(Retrain *retrain, int32 version, Snapshot snapshot)
+{
+	if (!CheckpointFind(retrain->model_id, snapshot, &retrain->checkpoint))
+		ereport(NOTICE, (errmsg("model \"%s\" has no checkpoint: training begins anew", retrain->model_name)));
+	else if (retrain->checkpoint.version != version)
+		Tell(psprintf("model \"%s\": the run before went on from version %d, and version %d is current now: training begins anew",
+					  retrain->model_name, retrain->checkpoint.version, version));
+	else
+		return true;
+	return false;
+}
+
 /* The options of the call, and of the run that it resumes. */
 static void
-ReadOptions(Retrain *retrain, Jsonb *stored, Snapshot snapshot)
+ReadOptions(Retrain *retrain, Jsonb *stored, int32 version, Snapshot snapshot)
 {
 	TrainJob   *job = retrain->job;
 
 	job->options = OptionsParseRetrain(stored, retrain->given);
 	if (!job->options->resume)
 		return;
-	retrain->is_resumed = CheckpointFind(retrain->model_id, snapshot, &retrain->checkpoint);
-	if (!retrain->is_resumed)
-		ereport(NOTICE, (errmsg("model \"%s\" has no checkpoint: training begins anew", retrain->model_name)));
+	retrain->is_resumed = FindRun(retrain, version, snapshot);
 	retrain->given = OptionsResumed(retrain->is_resumed ? retrain->checkpoint.options : NULL, retrain->given);
 	job->options = OptionsParseRetrain(stored, retrain->given);
 }
@@ -180,7 +211,7 @@ ReadCurrent(Retrain *retrain)
 	if (retrain->is_changed)
 		job->options = OptionsParseRetrain(stored, retrain->given);
 	else
-		ReadOptions(retrain, stored, snapshot);
+		ReadOptions(retrain, stored, version.number, snapshot);
 	job->promotion = PromotionCreate(job->host, job->options);
 	ReadVersions(retrain, &version, snapshot);
 	PopActiveSnapshot();
@@ -197,14 +228,6 @@ Commit(void)
 	SPI_start_transaction();
 }
 
-/* To the caller, and to the server's log: a scheduled run has no other witness. */
-static void
-Tell(const char *text)
-{
-	ereport(NOTICE, (errmsg_internal("%s", text)));
-	ereport(LOG_SERVER_ONLY, (errmsg_internal("%s", text)));
-}
-
 /* The run's row: it shows, and what was there before does no more. */
 static void
 ShowRun(Retrain *retrain, int32 version)
@@ -214,7 +237,7 @@ ShowRun(Retrain *retrain, int32 version)
 	if (retrain->is_atomic)
 		return;
 	if (retrain->is_resumed)
-		CheckpointTakeOver(retrain->model_id, version, OptionsResumed(NULL, retrain->given));
+		CheckpointTakeOver(retrain->model_id);
 	else
 		CheckpointCreate(retrain->model_id, version, OptionsResumed(NULL, retrain->given));
 	ereport(LOG_SERVER_ONLY, (errmsg("model \"%s\" is trained again%s", job->model_name,
@@ -260,6 +283,8 @@ BeginRun(void *self, mml_run *run)
 		retrain->is_changed = true;
 		return false;
 	}
+	if (retrain->is_resumed && !retrain->is_atomic)
+		CheckpointSetOptions(retrain->model_id, OptionsResumed(NULL, retrain->given));
 	mml_run_standing(run, &retrain->standing);
 	retrain->writer = CheckpointWriterCreate(job->host, retrain->model_id, identity);
 	return true;
@@ -292,6 +317,7 @@ AsOwner(Retrain *retrain, void (*step) (Retrain *retrain))
 {
 	RestrictedCaller caller;
 
+	CheckOwner(retrain);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	RestrictedBegin(&caller, retrain->owner, retrain->job->search_path);
 	step(retrain);

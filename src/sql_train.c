@@ -96,8 +96,8 @@ PutPhase(ResultRows *result, int32 version, const mml_phase_summary *phase)
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 
-void
-TrainJobPutPhases(const TrainJob *job, ResultRows *result)
+static void
+PutPhases(const TrainJob *job, ResultRows *result)
 {
 	int			i;
 
@@ -121,7 +121,7 @@ moemlora_train(PG_FUNCTION_ARGS)
 	if (job->options->warm_start)
 		job->previous = WarmStartLoad(job->host, job->model_name, &job->previous_version);
 	TrainJobRun(job, query);
-	TrainJobPutPhases(job, &result);
+	PutPhases(job, &result);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(job->context);
 	return (Datum) 0;

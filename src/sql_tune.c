@@ -30,7 +30,7 @@ typedef struct Trial
 {
 	Jsonb	   *varied;			/* those that differ from trial to trial */
 	TrainOptions *options;
-	mml_trial	result;			/* of the last rung that it took part in */
+	mml_trial	result;			/* of the last rung that it took part in; of the one before where the last was cut short and worse */
 	int			rung;			/* that one, from 0; -1: none */
 	double		seconds;		/* of all rungs */
 	const char *note;			/* why there is no result, or what a person should know; NULL */
@@ -104,6 +104,17 @@ TakeFailure(const Tuning *tuning, Trial *trial, const mml_trial *result, mml_sta
 	trial->note = psprintf("%s%s%s", host->error.message, host->error.detail[0] == '\0' ? "" : ": ", host->error.detail);
 }
 
+/* What was cut short counts only if it is better than what fewer epochs had brought. */
+static void
+TakeResult(Trial *trial, const mml_trial *result, int rung)
+{
+	trial->note = result->is_late ? "cut short" : NULL;
+	if (result->is_late && trial->rung >= 0 && Score(result) < Score(&trial->result))
+		return;
+	trial->result = *result;
+	trial->rung = rung;
+}
+
 static void
 TellTrial(const Tuning *tuning, const Trial *trial, int rung, int n, int i)
 {
@@ -141,11 +152,7 @@ RunTrial(Tuning *tuning, Trial *trial, int rung, int n, int i)
 	status = mml_trial_run(tuning->job->host, tuning->job->rows, &config, &result);
 	trial->seconds += result.seconds;
 	if (status == MML_OK)
-	{
-		trial->result = result;
-		trial->rung = rung;
-		trial->note = result.is_late ? "cut short" : NULL;
-	}
+		TakeResult(trial, &result, rung);
 	else
 		TakeFailure(tuning, trial, &result, status);
 	TellTrial(tuning, trial, rung, n, i);
@@ -260,6 +267,22 @@ MakeTrials(Tuning *tuning, const TuneGrid *grid)
 						 errdetail("%s.", first_why)));
 }
 
+/* Nobody shall train with what could not be trained. */
+static void
+CheckTrials(const Tuning *tuning)
+{
+	int			i;
+
+	for (i = 0; i < tuning->n_trials; i++)
+	{
+		if (!tuning->trials[i].is_out)
+			return;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("no combination of the grid could be trained"),
+					errdetail("%s.", tuning->trials[0].note)));
+}
+
 /* --------------------------------------------------------------------- result */
 
 static void
@@ -269,6 +292,7 @@ PutTrial(ResultRows *result, const Trial *trial, int rank)
 	bool		nulls[8] = {false};
 	bool		has_result = trial->rung >= 0;
 
+	nulls[0] = !has_result || trial->is_out;
 	values[0] = Int32GetDatum(rank);
 	values[1] = ResultRounded(has_result ? trial->result.valid_wauc : NAN, FIGURE_PLACES, &nulls[1]);
 	values[2] = ResultRounded(has_result ? trial->result.row_seconds * 1e6 : NAN, 3, &nulls[2]);
@@ -339,6 +363,7 @@ moemlora_tune(PG_FUNCTION_ARGS)
 	{
 		ReadRows(&tuning);
 		RunRungs(&tuning);
+		CheckTrials(&tuning);
 	}
 	PG_FINALLY();
 	{

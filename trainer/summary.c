@@ -49,7 +49,7 @@ note_domains(const mml_run *run, mml_phase_summary *summary)
 
 	if (run->config.method == MML_BACKBONE || n_served == n_domains)
 		return;
-	mml_format(text, sizeof(text), "%u of %u domains have fewer than %d training rows and no expert: served by the backbone",
+	mml_format(text, sizeof(text), "%u of %u domains without expert: under %d rows",
 			   n_domains - n_served, n_domains, run->config.min_domain_rows);
 	mml_add_note(summary, text);
 }
