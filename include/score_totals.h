@@ -8,9 +8,8 @@
 #include "moemlora.h"
 
 /*
- * Scores fall into equal steps of their logit, and steps into bins: those of the
- * rows that were kept before are spread evenly over the bins, lower and higher
- * ones go into the first and the last.
+ * Scores fall into steps of their logit, finer ones where those of the rows were
+ * that were kept before, and steps into bins.
  */
 #define SCORE_STEPS 65536
 #define MOST_BINS 4096
@@ -32,8 +31,7 @@ typedef struct ScoreTotals
 	MemoryContext context;
 	int			n_ways;
 	Size		n_bins;			/* a power of two; halved when domains become many */
-	double		lowest;			/* logit of the first step; so below */
-	double		steps_per_logit;
+	double		edges[4];		/* logits between which a quarter, half and a quarter of the steps lie */
 	uint16	   *bins;			/* [SCORE_STEPS] the bin of each step, of MOST_BINS */
 	Size		allowed;		/* bytes */
 	DomainTotals *domains;		/* [n] in order of arrival, later of names */
@@ -41,9 +39,9 @@ typedef struct ScoreTotals
 	int			held;
 } ScoreTotals;
 
-/* Room for n domains and some more in `allowed` bytes, bins after these scores; NULL: there is none. */
+/* Room for n domains and some more in `allowed` bytes, bins after these scores: [n_ways] of [n_scores]; NULL: there is none. */
 extern ScoreTotals *ScoreTotalsCreate(MemoryContext context, int n_ways, int n, Size allowed,
-									  const float *scores, Size n_scores);
+									  const float *const *scores, Size n_scores);
 
 /* Adds a row; scores: [n_ways].  False: there is no room for one domain more. */
 extern bool ScoreTotalsAdd(ScoreTotals *totals, int domain, double label, const float *scores);

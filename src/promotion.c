@@ -17,7 +17,7 @@
 
 #define FIRST_ROWS 4096			/* that there is room for at first */
 #define LEAST_OF_CLASS 10		/* validation rows of each class by which a domain can be judged */
-#define MOST_LOGLOSS 1.1		/* times the current version's: who ranks as well may still be far off as a probability */
+#define LOGLOSS_TOLERANCE 20	/* times the tolerance, as a share: who ranks as well may be far off as a probability */
 
 struct Promotion
 {
@@ -335,7 +335,7 @@ Compare(const Promotion *promotion, const mml_model *model, ModelDecision *decis
 	decision->reason = ComparisonByAuc(promotion, &now, &then);
 	if (Worse(&now, &then) > promotion->options->tolerance)
 		decision->is_kept_back = true;
-	else if (now.logloss > then.logloss * MOST_LOGLOSS)
+	else if (now.logloss > then.logloss * (1.0 + LOGLOSS_TOLERANCE * promotion->options->tolerance))
 	{
 		decision->is_kept_back = true;
 		decision->reason = Comparison(promotion, "logloss", now.logloss, then.logloss);

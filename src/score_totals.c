@@ -13,6 +13,11 @@
 
 /* A float's probability hardly goes beyond. */
 #define LARGEST_LOGIT 20.0
+#define LEAST_WIDTH 1e-6		/* of a range of logits */
+#define SHARE_OF_EXPECTED 0.25	/* of the bins */
+
+/* Below the scores known first, between them, above them. */
+static const int FirstStep[] = {0, SCORE_STEPS / 4, SCORE_STEPS * 3 / 4, SCORE_STEPS};
 
 /* ----------------------------------------------------------------------- bins */
 
@@ -27,9 +32,21 @@ LogitOf(float score)
 static int
 StepOf(const ScoreTotals *totals, float score)
 {
-	double		step = (LogitOf(score) - totals->lowest) * totals->steps_per_logit;
+	double		logit = LogitOf(score);
+	int			part = logit < totals->edges[1] ? 0 : logit <= totals->edges[2] ? 1 : 2;
+	double		share = (logit - totals->edges[part]) / (totals->edges[part + 1] - totals->edges[part]);
 
-	return (int) Min(Max(step, 0), SCORE_STEPS - 1);
+	return FirstStep[part] + (int) Min(share * (FirstStep[part + 1] - FirstStep[part]), FirstStep[part + 1] - FirstStep[part] - 1);
+}
+
+/* Where a step begins: the other way round. */
+static double
+LogitOfStep(const ScoreTotals *totals, int step)
+{
+	int			part = step < FirstStep[1] ? 0 : step < FirstStep[2] ? 1 : 2;
+	double		share = (double) (step - FirstStep[part]) / (FirstStep[part + 1] - FirstStep[part]);
+
+	return totals->edges[part] + share * (totals->edges[part + 1] - totals->edges[part]);
 }
 
 static Size
@@ -38,28 +55,56 @@ BinOf(const ScoreTotals *totals, float score)
 	return totals->bins[StepOf(totals, score)] / (MOST_BINS / totals->n_bins);
 }
 
-/* Steps over the range of the scores, and bins that have as many of them each, as far as steps go. */
+/* Half of the steps lie between the lowest and the highest of the scores. */
 static void
-MakeBins(ScoreTotals *totals, const float *scores, Size n_scores)
+MakeSteps(ScoreTotals *totals, const float *const *scores, Size n_scores)
 {
-	uint32	   *counts = palloc0(SCORE_STEPS * sizeof(uint32));
+	double		lowest = LARGEST_LOGIT;
 	double		highest = -LARGEST_LOGIT;
-	uint64		before = 0;
+	int			way;
 	Size		i;
 
-	totals->lowest = LARGEST_LOGIT;
-	for (i = 0; i < n_scores; i++)
+	for (way = 0; way < totals->n_ways; way++)
 	{
-		totals->lowest = Min(totals->lowest, LogitOf(scores[i]));
-		highest = Max(highest, LogitOf(scores[i]));
+		for (i = 0; i < n_scores; i++)
+		{
+			lowest = Min(lowest, LogitOf(scores[way][i]));
+			highest = Max(highest, LogitOf(scores[way][i]));
+		}
 	}
-	totals->steps_per_logit = SCORE_STEPS / Max(highest - totals->lowest, 1e-6);
-	for (i = 0; i < n_scores; i++)
-		counts[StepOf(totals, scores[i])]++;
-	for (i = 0; i < SCORE_STEPS; i++)
+	totals->edges[0] = -LARGEST_LOGIT - LEAST_WIDTH;
+	totals->edges[1] = lowest - LEAST_WIDTH / 2.0;
+	totals->edges[2] = highest + LEAST_WIDTH / 2.0;
+	totals->edges[3] = LARGEST_LOGIT + LEAST_WIDTH;
+}
+
+/*
+ * Most bins have as many scores of these rows each, as far as steps go.  What
+ * comes later may be otherwise: the others lie where scores can be, as a logistic
+ * distribution has them.
+ */
+static void
+MakeBins(ScoreTotals *totals, const float *const *scores, Size n_scores)
+{
+	uint32	   *counts = palloc0(SCORE_STEPS * sizeof(uint32));
+	double		n = (double) totals->n_ways * (double) n_scores;
+	uint64		before = 0;
+	int			step;
+	int			way;
+	Size		i;
+
+	MakeSteps(totals, scores, n_scores);
+	for (way = 0; way < totals->n_ways; way++)
 	{
-		totals->bins[i] = (uint16) (before * (MOST_BINS - 1) / n_scores);
-		before += counts[i];
+		for (i = 0; i < n_scores; i++)
+			counts[StepOf(totals, scores[way][i])]++;
+	}
+	for (step = 0; step < SCORE_STEPS; step++)
+	{
+		double		expected = 1.0 / (1.0 + exp(-LogitOfStep(totals, step) / 2.0));
+
+		totals->bins[step] = (uint16) ((before / n * (1.0 - SHARE_OF_EXPECTED) + expected * SHARE_OF_EXPECTED) * (MOST_BINS - 1));
+		before += counts[step];
 	}
 	pfree(counts);
 }
@@ -81,7 +126,7 @@ BytesOf(const ScoreTotals *totals, int n)
 }
 
 ScoreTotals *
-ScoreTotalsCreate(MemoryContext context, int n_ways, int n, Size allowed, const float *scores, Size n_scores)
+ScoreTotalsCreate(MemoryContext context, int n_ways, int n, Size allowed, const float *const *scores, Size n_scores)
 {
 	ScoreTotals *totals = MemoryContextAllocZero(context, sizeof(ScoreTotals));
 	Size		fixed = SCORE_STEPS * (sizeof(uint16) + sizeof(uint32));

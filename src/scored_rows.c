@@ -97,12 +97,15 @@ static void
 StartTotals(ScoredRows *rows, Size limit)
 {
 	Size		taken = rows->host->memory_used + rows->held * KeptBytes(rows);
+	const float *scores[MOST_TOTALS];
+	int			way;
 
 	if (!rows->takes_totals || rows->held == 0 || taken >= limit)
 		RefuseRows(rows);
 	ScoreBlock(rows);
-	rows->totals = ScoreTotalsCreate(rows->context, rows->n_ways, rows->list.n, limit - taken, rows->ways[0].scores,
-									 rows->n_rows);
+	for (way = 0; way < rows->n_ways; way++)
+		scores[way] = ScoredRowsScores(rows, way);
+	rows->totals = ScoreTotalsCreate(rows->context, rows->n_ways, rows->list.n, limit - taken, scores, rows->n_rows);
 	if (rows->totals == NULL)
 		RefuseRows(rows);
 }

@@ -80,7 +80,7 @@ WarnOfFewRows(const TrainJob *job)
 		const mml_domain *domain = mml_model_domain(job->model, d);
 
 		if (strcmp(domain->name, job->addition->domain) == 0 && domain->valid_rows < LEAST_VALID_ROWS)
-			ereport(WARNING, (errmsg("only %lld rows say whether domain \"%s\" is served well", (long long) domain->valid_rows, domain->name),
+			ereport(WARNING, (errmsg("domain \"%s\" has %lld validation rows: how well it is served is chance", domain->name, (long long) domain->valid_rows),
 							  errhint("Give it more rows, or measure it on later ones with moemlora_evaluate(); moemlora_rollback() takes it away again.")));
 	}
 }

@@ -119,6 +119,23 @@ SET client_min_messages = notice;
 SELECT scope, domain, rows FROM moemlora_evaluate('own', 'many', 'clicked', 'category');
 \set VERBOSITY default
 SET client_min_messages = warning;
+-- whatever comes first, and in every mode
+CREATE FUNCTION far_off(source text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	is_far boolean;
+BEGIN
+	SET LOCAL moemlora.training_memory = '1GB';
+	CREATE TEMP TABLE exact AS SELECT * FROM moemlora_evaluate('own', source, 'clicked', 'category');
+	SET LOCAL moemlora.training_memory = '1600kB';
+	SELECT max(greatest(abs(e.auc - f.auc), abs(e.backbone_auc - f.backbone_auc), abs(e.expert_auc - f.expert_auc))) > 0.005 INTO is_far
+	FROM exact AS e JOIN moemlora_evaluate('own', source, 'clicked', 'category') AS f ON e.scope = f.scope AND e.domain IS NOT DISTINCT FROM f.domain;
+	DROP TABLE exact;
+	RETURN is_far;
+END $$;
+SELECT far_off('(SELECT * FROM many ORDER BY category)') AS by_domain,
+	far_off('(SELECT m.* FROM many AS m ORDER BY moemlora_predict(''own'', category, m))') AS by_score,
+	far_off('(SELECT 1 AS id, user_id, item_id, clicked, category FROM many, generate_series(1, 500) WHERE id = 7 UNION ALL SELECT 2, user_id, item_id, clicked, category FROM many ORDER BY id)') AS alike;
+DROP FUNCTION far_off;
 -- bins become fewer with more domains, until there are too many
 CREATE VIEW shelves AS SELECT user_id, item_id, clicked, CASE WHEN id <= 700 THEN id % 3 ELSE 100 + id % 80 END AS shelf FROM many ORDER BY id > 700;
 SET moemlora.training_memory = '2000kB';

@@ -54,6 +54,28 @@ SELECT version, is_current, decision, why FROM decisions WHERE version > 7;
 SELECT current_version, previous_version FROM moemlora.models;
 TRUNCATE worse;
 
+-- a domain with a handful of validation rows of a class is not asked; one with ten is
+CREATE VIEW few AS
+SELECT user_id, item, CASE WHEN shop = 'shop 1' THEN 'tiny' ELSE shop END AS shop, side, clicked <> (side = 'train' AND shop = 'shop 1' AND EXISTS (TABLE worse)) AS clicked
+FROM shown WHERE shop <> 'shop 1' OR side = 'train' OR id % 4 = 1 AND id < 1200;
+SELECT shop, count(*) FILTER (WHERE clicked) AS positive, count(*) FILTER (WHERE NOT clicked) AS negative FROM few WHERE side = 'valid' AND shop = 'tiny' GROUP BY 1;
+SELECT count(*) > 0 AS is_trained FROM moemlora_train('few', 'few', 'clicked', 'shop', ARRAY['item', 'user_id'],
+	'{"epochs": 30, "hidden": [16], "embedding_dim": 8, "split_column": "side", "learning_rate": 0.01, "method": "mlora", "dropout": 0, "batch_size": 128, "serve": "own"}');
+INSERT INTO worse VALUES ('tiny');
+CALL moemlora_retrain('few', '{"warm_start": false, "tolerance": 0.3}');
+SELECT version, is_current, decision FROM moemlora.decisions WHERE model = 'few';
+SELECT domain, count(DISTINCT valid_auc > 0.5) AS differs FROM moemlora.domains WHERE model = 'few' AND domain = 'tiny' GROUP BY 1;
+TRUNCATE worse;
+
+-- what ranks as well, but is far off as a probability, is kept back
+CREATE VIEW weighted AS SELECT *, CASE WHEN clicked THEN 10 ELSE 1 END AS w FROM clicks;
+SELECT count(*) > 0 AS is_trained FROM moemlora_train('w', 'weighted', 'clicked', 'shop', ARRAY['item', 'user_id'],
+	'{"epochs": 30, "hidden": [16], "embedding_dim": 8, "split_column": "side", "learning_rate": 0.01, "method": "backbone", "dropout": 0, "batch_size": 128}');
+CALL moemlora_retrain('w', '{"warm_start": false, "weight_column": "w", "tolerance": 0.1}');
+SELECT version, is_current, decision, regexp_replace(reason, '[01]\.\d{4}', 'd.dddd', 'g') AS reason FROM moemlora.decisions WHERE model = 'w';
+SELECT moemlora_drop(name) FROM moemlora.models WHERE name IN ('few', 'w');
+DROP VIEW few, weighted;
+
 -- a version that was kept back can be promoted, and what is current is what the next one is compared with
 SELECT moemlora_promote('m', 1);
 CALL moemlora_retrain('m', '{"epochs": 1}');

@@ -55,6 +55,7 @@ SELECT options ->> 'method' AS method, options ->> 'finetune' AS finetune FROM t
 SELECT tune('{"method": "backbone", "finetune": [true]}');
 SET moemlora.training_memory = '8MB';
 SELECT rank, rung, valid_wauc IS NULL AS no_wauc, regexp_replace(note, '[0-9]+ MB', 'N MB', 'g') AS note FROM tune('{"hidden": [[2048, 2048], [8]], "epochs": 1, "recipe": "paper"}');
+SELECT tune('{"hidden": [[2048, 2048], [1024, 2048]], "epochs": 1, "recipe": "paper"}');
 RESET moemlora.training_memory;
 SELECT rank, rung, note FROM moemlora_tune('clicks', 'clicked', 'shop', ARRAY['picture'],
 	'{"hidden": [4], "epochs": 1, "embedding_dim": [3, 4], "columns": {"picture": {"projection": false}}}');

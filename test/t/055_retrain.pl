@@ -83,6 +83,15 @@ refuses($node, q{CALL moemlora_retrain('m')}, '42501', qr/permission denied for 
 	"the owner's rights do not suffice: nor do a superuser's");
 sql($node, 'GRANT SELECT ON own.shown TO olivia; ALTER TABLE own.shown DISABLE ROW LEVEL SECURITY');
 
+# A schema whose name has the temporary one's in it is a schema like others.
+sql($node, q{
+	CREATE SCHEMA my_pg_temp;
+	CREATE TABLE my_pg_temp.few AS SELECT * FROM own.shown LIMIT 1000;
+	SET search_path = my_pg_temp, public;
+	SELECT count(*) FROM moemlora_train('few', 'few', 'clicked', 'place', ARRAY['user_id'], '{"epochs": 1, "hidden": [4], "method": "backbone"}')});
+sql($node, q{CREATE TEMP TABLE few AS SELECT * FROM own.shown LIMIT 777; CALL moemlora_retrain('few', '{"promote": "always"}')});
+is(newest('few', 'rows'), '1000', 'its tables are not hidden by temporary ones');
+
 # Other tables and functions of the same names, in the caller's search_path and among its temporary tables.
 my $out = sql(
 	$node, q{

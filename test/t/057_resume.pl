@@ -205,6 +205,38 @@ stop_after('m', 2, '', $cancel{cancel});
 sql($node, "SELECT count(*) FROM moemlora_train('m', 'own.shown', 'clicked', 'place', ARRAY['user_id', 'item'], '$options')", %olivia);
 is_nothing_left('m', 'a training in between');
 
+# Options with which a call fails are not those of the run.
+sql($node, q{SELECT moemlora_promote('m', 1)});
+stop_after('m', 2, '', $cancel{cancel});
+my $options_before = sql($node, q{SELECT options FROM moemlora.checkpoint});
+refuses($node, q{CALL moemlora_retrain('m', '{"resume": true, "split_column": "nothing"}')}, '42703', qr/split column "nothing"/, 'a wrong option');
+is(sql($node, q{SELECT options FROM moemlora.checkpoint}), $options_before, 'is not kept');
+
+# Another version is current: what was learned does not follow it.
+sql($node, q{SELECT moemlora_promote('m', (SELECT max(version) FROM moemlora.versions WHERE model = 'm'))});
+$err = sql($node, q{CALL moemlora_retrain('m', '{"resume": true, "epochs": 1}')}, notices => 1);
+like($err, qr/the run before went on from version 1, and version \d+ is current now: training begins anew/, 'another version is current: it says so');
+is_nothing_left('m', 'another version');
+
+# A source that gives all locks away: the run that was first sees that another one has taken its place.
+sql(
+	$node, q{
+	CREATE FUNCTION own.give_away(i int) RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		IF i = 1 THEN PERFORM pg_advisory_unlock_all(); END IF;
+		RETURN i;
+	END $$;
+	GRANT USAGE ON SCHEMA own TO PUBLIC});
+sql($node, qq{SELECT count(*) FROM moemlora_train('given away', '(SELECT * FROM own.shown WHERE own.give_away(id) > 0)', 'clicked', 'place',
+	ARRAY['user_id', 'item'], '$options')}, %olivia);
+my @rivals = map { Moemlora::Session->new($node) } 1, 2;
+$rivals[0]->send(qq{CALL moemlora_retrain('given away', '{$more}')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM moemlora.runs WHERE model = 'given away' AND fraction > 0}), 'the first one trains');
+is($rivals[1]->errors(q{CALL moemlora_retrain('given away', '{"epochs": 1, "promote": "always"}')}) =~ /ERROR/, '', 'so does another one');
+$rivals[0]->wait;
+like($rivals[0]->errors, qr/ERROR:  55P03: .*another training/, 'which ends the first one');
+$_->close foreach @rivals;
+
 # A checkpoint that is damaged: an error that says what to do, and that is the end of it.
 sql($node, q{SELECT moemlora_promote('m', 1)});
 stop_after('m', 2, '', $cancel{cancel});
