@@ -17,16 +17,17 @@ typedef struct ListedDomain
 typedef struct DomainList
 {
 	MemoryContext context;
+	mml_host   *host;
 	struct HTAB *entries;
 	ListedDomain *names;		/* [n] in order of arrival, later of their bytes */
 	int			n;
 	int			held;
 } DomainList;
 
-/* All memory is of `context`. */
-extern void DomainListInit(DomainList *list, MemoryContext context);
+/* All memory is of `context`, and counts as `host`'s. */
+extern void DomainListInit(DomainList *list, MemoryContext context, mml_host *host);
 
-/* The place of a domain in order of arrival; it is added when it is new. */
+/* The place of a domain in order of arrival; it is added when it is new.  Raises where moemlora.training_memory has no room. */
 extern int	DomainListPlace(DomainList *list, const char *bytes, Size length);
 
 /* Brings the domains into the order of their bytes; ranks: [n] the new place of each. */

@@ -156,7 +156,7 @@ HostHint(const mml_host *host, mml_status status)
 	if (host->error.hint[0] != '\0')
 		return errhint("%s", host->error.hint);
 	if (status == MML_LIMIT && host->memory_limit != 0 && host->error.detail[0] != '\0')
-		return errhint("Raise moemlora.training_memory, or train on fewer rows.");
+		return errhint("Raise moemlora.training_memory, or take fewer rows.");
 	return hint == NULL ? 0 : errhint("%s", hint);
 }
 

@@ -9,6 +9,8 @@
 
 #include "domain_list.h"
 
+#define ENTRY_BYTES 128			/* of a name beside its text, about */
+
 typedef struct DomainEntry
 {
 	ListedDomain key;			/* must be first */
@@ -42,12 +44,13 @@ MatchDomains(const void *a, const void *b, Size size pg_attribute_unused())
 }
 
 void
-DomainListInit(DomainList *list, MemoryContext context)
+DomainListInit(DomainList *list, MemoryContext context, mml_host *host)
 {
 	HASHCTL		control;
 
 	memset(list, 0, sizeof(*list));
 	list->context = context;
+	list->host = host;
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(ListedDomain);
 	control.entrysize = sizeof(DomainEntry);
@@ -56,6 +59,22 @@ DomainListInit(DomainList *list, MemoryContext context)
 	control.hcxt = context;
 	list->entries = hash_create("moemlora domains met", 256, &control,
 								HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* A source can have any number of them, of any length. */
+static void
+ChargeName(const DomainList *list, Size length)
+{
+	mml_host   *host = list->host;
+	Size		allowed = (Size) GucTrainingMemoryKb * 1024;
+
+	host->memory_used += length + ENTRY_BYTES;
+	if (host->memory_used > allowed)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("not enough memory allowed for the names of so many domains"),
+						errdetail("With %d domains %zu kB are needed, %zu kB are allowed.", list->n + 1, host->memory_used / 1024 + 1,
+								  allowed / 1024),
+						errhint("Raise moemlora.training_memory, or look whether that is the domain's column.")));
 }
 
 int
@@ -68,6 +87,7 @@ DomainListPlace(DomainList *list, const char *bytes, Size length)
 
 	if (is_found)
 		return entry->place;
+	ChargeName(list, length);
 	copy = MemoryContextAlloc(list->context, length + 1);
 	memcpy(copy, bytes, length);
 	copy[length] = '\0';

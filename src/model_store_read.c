@@ -114,12 +114,23 @@ FindModelVersion(const char *name, int32 number, Snapshot snapshot, ModelRight r
 	return true;
 }
 
+/* Whether it looks like name@version, which some functions take. */
+static bool
+LooksLikeVersion(const char *name)
+{
+	const char *at = strrchr(name, '@');
+
+	return at != NULL && at[1] != '\0' && strspn(at + 1, "0123456789") == strlen(at + 1);
+}
+
 /* Raises. */
 void
 ModelRowMissing(const char *name)
 {
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 					errmsg("model \"%s\" does not exist", name),
+					LooksLikeVersion(name) ?
+					errhint("moemlora_compare() and moemlora_report() take name@version, versions from 1; elsewhere the version is an argument, or the current one.") :
 					errhint("View moemlora.models lists the models that you may use.")));
 }
 

@@ -13,6 +13,8 @@
 
 #include "report.h"
 
+#define RESERVED_IDS 2			/* of a categorical feature: unknown and NULL */
+
 /* A moment to the second, with its zone. */
 static const char *
 Moment(TimestampTz when)
@@ -266,7 +268,7 @@ PutFeatures(Report *report)
 		HtmlTextCell(html, i < list_length(report->history.feature_types) ? list_nth(report->history.feature_types, i) : "-");
 		HtmlNumberCell(html, spec.kind == MML_NUMERIC ? "a number" : spec.kind == MML_VECTOR ?
 					   psprintf("%s numbers", HumanCount(spec.width)) :
-					   HumanCount(mml_model_feature_size(report->model, i)));
+					   HumanCount(mml_model_feature_size(report->model, i) - RESERVED_IDS));
 		HtmlRowEnd(html);
 	}
 	HtmlTableEnd(html);
@@ -291,7 +293,7 @@ PutOptions(Report *report)
 		appendStringInfoString(html, "</pre>\n");
 	}
 	appendStringInfoString(html, "<details><summary>All options of the network and its training, with defaults</summary>\n");
-	HtmlTableBegin(html, "0 for lora_rank and gate_own_share: not given");
+	HtmlTableBegin(html, "0 for lora_rank, lora_reduce and gate_own_share: not given; without lora_rank and lora_reduce a rank is a 16th of its layer");
 	HtmlColumn(html, "option", false);
 	HtmlColumn(html, "value", false);
 	HtmlRowsBegin(html);

@@ -293,7 +293,7 @@ ScoredRowsCreate(MemoryContext context, const char *function, int n_ways)
 	rows->host = BridgeCreateHost(context, (Size) GucTrainingMemoryKb * 1024);
 	rows->n_ways = n_ways;
 	rows->ways = palloc0(n_ways * sizeof(ScoredWay));
-	DomainListInit(&rows->list, context);
+	DomainListInit(&rows->list, context, rows->host);
 	MemoryContextSwitchTo(caller);
 	return rows;
 }

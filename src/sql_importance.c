@@ -106,7 +106,7 @@ ImportanceBegin(ImportanceJob *job, MemoryContext context, mml_host *host, const
 	job->row_context = AllocSetContextCreate(context, "moemlora importance row", ALLOCSET_DEFAULT_SIZES);
 	job->host = host;
 	job->model = model;
-	DomainListInit(&job->list, context);
+	DomainListInit(&job->list, context, host);
 	mml_model_get_facts(model, &facts);
 	BridgeCheck(host, mml_scorer_create_blocks(host, model, facts.served, SCORER_BLOCK_BYTES, (size_t) GucCacheSizeKb * 1024,
 										&job->scorer));
