@@ -129,6 +129,9 @@ extern void mml_drift_feature(const mml_drift *drift, int domain, int feature, m
 /* The same of the scores; unknown and missing are not defined. */
 extern void mml_drift_scores(const mml_drift *drift, int domain, mml_shift *shift);
 
+/* Of the rows over the domains, an unknown one counting as one more. */
+extern void mml_drift_domains(const mml_drift *drift, mml_shift *shift);
+
 /* -------------------------------------------------------------- importance */
 
 /*

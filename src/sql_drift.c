@@ -151,6 +151,11 @@ WorstOf(const DriftJob *job, int domain)
 
 	mml_drift_scores(job->drift, domain, &shift);
 	worst = VerdictOf(&shift);
+	if (domain < 0)
+	{
+		mml_drift_domains(job->drift, &shift);
+		worst = Max(worst, VerdictOf(&shift));
+	}
 	for (feature = 0; feature < mml_model_features(job->model); feature++)
 	{
 		mml_drift_feature(job->drift, domain, feature, &shift);
@@ -187,7 +192,7 @@ PutShift(ResultRows *result, const char *feature, const char *domain, const mml_
 	tuplestore_putvalues(result->store, result->desc, values, nulls);
 }
 
-/* The scores of a domain (-1: of all rows), then its features. */
+/* The scores of a domain (-1: of all rows, and what domains they are of), then its features. */
 static void
 PutDomain(const DriftJob *job, ResultRows *result, int domain, Verdict whole)
 {
@@ -198,6 +203,11 @@ PutDomain(const DriftJob *job, ResultRows *result, int domain, Verdict whole)
 
 	mml_drift_scores(job->drift, domain, &shift);
 	PutShift(result, NULL, name, &shift, whole);
+	if (domain < 0 && shift.rows > 0)
+	{
+		mml_drift_domains(job->drift, &shift);
+		PutShift(result, job->domain_name, NULL, &shift, VerdictOf(&shift));
+	}
 	for (feature = 0; feature < mml_model_features(job->model) && shift.rows > 0; feature++)
 	{
 		mml_model_feature(job->model, feature, &spec);

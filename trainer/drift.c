@@ -38,6 +38,7 @@ struct mml_drift
 	const mml_model *model;
 	drift_group all;
 	drift_group **domains;		/* [n_domains] NULL = without a profile */
+	uint64_t   *domain_rows;	/* [1 + n_domains] of each domain's id, 0 = unknown */
 	float	   *logits;
 	size_t		logits_held;
 };
@@ -57,6 +58,7 @@ create_parts(mml_drift *drift)
 
 	MML_TRY(MML_NEW(drift->host, drift->all.counts, profile->n_bins));
 	MML_TRY(MML_NEW(drift->host, drift->domains, profile->n_domains));
+	MML_TRY(MML_NEW(drift->host, drift->domain_rows, (size_t) profile->n_domains + 1));
 	for (uint32_t d = 0; d < profile->n_domains; d++)
 	{
 		if (profile->domains[d] == NULL)
@@ -97,6 +99,7 @@ mml_drift_free(mml_drift *drift)
 		mml_release(drift->host, drift->domains[d]);
 	}
 	mml_release(drift->host, drift->domains);
+	mml_release(drift->host, drift->domain_rows);
 	mml_release(drift->host, drift->all.counts);
 	mml_release(drift->host, drift->logits);
 	mml_release(drift->host, drift);
@@ -129,6 +132,7 @@ count_rows(mml_drift *drift, const mml_rows *rows, uint32_t *ids)
 
 		ids[row] = mml_rows_record(rows, row)[MML_ROW_DOMAIN];
 		group = group_of(drift, ids[row]);
+		drift->domain_rows[ids[row] > drift->model->profile->n_domains ? 0 : ids[row]]++;
 		mml_profile_count(drift->model->profile, rows, row, drift->all.counts);
 		if (group != NULL)
 			mml_profile_count(drift->model->profile, rows, row, group->counts);
@@ -284,4 +288,31 @@ mml_drift_scores(const mml_drift *drift, int domain, mml_shift *shift)
 	shift->score_before = before->mean;
 	set_index(shift, group->rows, n_before, index_of(group->scores, before->counts, MML_SCORE_BINS, 1.0, 1.0),
 			  luck_of((double) group->rows, (double) n_before, MML_SCORE_BINS));
+}
+
+void
+mml_drift_domains(const mml_drift *drift, mml_shift *shift)
+{
+	const mml_model *model = drift->model;
+	uint32_t	n = drift->model->profile->n_domains;
+	const uint64_t *now = drift->domain_rows + 1;
+	double		unknown = share_of(drift->domain_rows[0], drift->all.rows, 2.0);
+	uint64_t	n_now = drift->all.rows - drift->domain_rows[0];
+	uint64_t	n_before = 0;
+	double		unknown_before;
+	double		psi;
+
+	for (uint32_t d = 0; d < n; d++)
+		n_before += (uint64_t) mml_model_domain(model, (int) d)->rows;
+	unknown_before = share_of(0, n_before, 2.0);
+	psi = term(unknown, unknown_before);
+	for (uint32_t d = 0; d < n; d++)
+		psi += term((1.0 - unknown) * share_of(now[d], n_now, n),
+					(1.0 - unknown_before) * share_of((uint64_t) mml_model_domain(model, (int) d)->rows, n_before, n));
+	memset(shift, 0, sizeof(*shift));
+	shift->rows = drift->all.rows;
+	shift->score = shift->score_before = NAN;
+	shift->missing = NAN;
+	shift->unknown = drift->all.rows > 0 ? (double) drift->domain_rows[0] / (double) drift->all.rows : NAN;
+	set_index(shift, drift->all.rows, n_before, psi, luck_of((double) drift->all.rows, (double) n_before, n + 1.0));
 }

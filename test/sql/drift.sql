@@ -53,6 +53,18 @@ WHERE feature IS NULL OR feature = 'price';
 SELECT feature, domain, rows, psi > 0.25 AS large, verdict FROM moemlora_drift('m', '(SELECT * FROM visits WHERE id IN (5, 8))', 'category');
 SELECT feature, domain, rows, unknown, nulls, psi, score, score_shift, verdict FROM moemlora_drift('m', '(SELECT * FROM visits WHERE false)', 'category');
 
+-- the same of the domains: one is new, one has no rows
+WITH shown AS (SELECT CASE WHEN id % 10 = 0 THEN 'toys' ELSE category END AS category FROM today),
+	n AS (SELECT count(*)::float8 AS n, count(*) FILTER (WHERE category = 'toys') AS unknown FROM shown),
+	d AS (SELECT rows, sum(rows) OVER ()::float8 AS before, (SELECT count(*) FROM shown AS s WHERE s.category = d.domain) AS now
+		FROM moemlora.domains AS d WHERE model = 'm' AND version = 1),
+	share AS (SELECT (unknown + 0.5) / (n + 1) AS a, 0.5 / (before + 1) AS e FROM n, (SELECT before FROM d LIMIT 1) AS d
+		UNION ALL
+		SELECT (1 - (unknown + 0.5) / (n + 1)) * (now + 0.5) / (n - unknown + 1.5), (1 - 0.5 / (before + 1)) * (rows + 0.5) / (before + 1.5) FROM d, n)
+SELECT f.feature, f.rows, f.unknown = round((SELECT unknown / n FROM n)::numeric, 4)::float8 AS unknown, f.nulls, f.psi = round(sum((a - e) * ln(a / e))::numeric, 4)::float8 AS psi, f.verdict
+FROM share, moemlora_drift('m', '(SELECT id, user_id, colour, price, tags, picture, CASE WHEN id % 10 = 0 THEN ''toys'' ELSE category END AS category FROM today)', 'category') AS f
+WHERE f.feature = 'category' GROUP BY f.feature, f.rows, f.unknown, f.nulls, f.psi, f.verdict;
+
 -- what cannot be counted is said
 SET client_min_messages = notice;
 SELECT domain, rows, verdict FROM moemlora_drift('m', '(SELECT id, user_id, colour, price, tags, picture, CASE id % 9 WHEN 0 THEN NULL WHEN 1 THEN ''toys'' WHEN 2 THEN ''Toys'' ELSE category END AS category FROM visits)', 'category') WHERE feature IS NULL;

@@ -76,6 +76,9 @@ test_same_bins(uint32_t features)
 		unit_check(shift.rows == rows && isnan(shift.psi) && isnan(shift.score_before) && shift.score > 0.0,
 				   "without validation rows nobody knows what scores were");
 	}
+	mml_drift_domains(drift, &shift);
+	unit_check(shift.rows == data.n_rows && fabs(shift.psi) < 1e-12 && shift.unknown == 0.0 && isnan(shift.score),
+			   "domains: %llu rows, psi %g", (unsigned long long) shift.rows, shift.psi);
 	mml_drift_free(drift);
 	mml_model_free(model);
 }
