@@ -127,7 +127,7 @@ foreach my $case (
 	[ 'evaluate', q{SELECT pg_catalog.count(*) FROM moemlora_evaluate('m', 'public.shown', 'clicked', 'place')}, '6' ],
 	[ 'compare', q{SELECT pg_catalog.count(*) FROM moemlora_compare('{m,m@1}', 'public.shown', 'clicked', 'place')}, '12' ],
 	[ 'importance', q{SELECT pg_catalog.count(*) FROM moemlora_importance('m', 'public.shown', 'clicked', 'place')}, '4' ],
-	[ 'drift', q{SELECT pg_catalog.count(*) FROM moemlora_drift('m', 'public.shown', 'place')}, '8' ],
+	[ 'drift', q{SELECT pg_catalog.count(*) FROM moemlora_drift('m', 'public.shown', 'place')}, '9' ],
 	[ 'report', q{SELECT pg_catalog.strpos(moemlora_report('m'), 'Measured on all 500 rows') OPERATOR(pg_catalog.>) 0}, 't' ],
 	[ 'report on rows', q{SELECT pg_catalog.strpos(moemlora_report('m', 'public.shown'), 'Measured on the 500 rows') OPERATOR(pg_catalog.>) 0}, 't' ],
 	[ 'gates', q{SELECT pg_catalog.count(*) FROM moemlora_gates('m')}, '9' ],

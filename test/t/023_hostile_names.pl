@@ -114,7 +114,7 @@ foreach my $i (0 .. $#names)
 	answers("SELECT DISTINCT feature FROM moemlora_importance($model, ${\quoted($query)}, ${\quoted(qq{${name}y})},"
 		  . " ${\quoted(qq{${name}d})})", $name, "importance: $name");
 	answers("SELECT DISTINCT feature FROM moemlora_drift($model, ${\quoted($query)}, ${\quoted(qq{${name}d})})"
-		  . " WHERE feature IS NOT NULL", $name, "drift: $name");
+		  . " WHERE feature OPERATOR(pg_catalog.<>) ${\quoted(qq{${name}d})}", $name, "drift: $name");
 	answers("SELECT pg_catalog.count(*) FROM moemlora_tune(${\quoted($query)}, ${\quoted(qq{${name}y})}, ${\quoted(qq{${name}d})},"
 		  . " ARRAY[$model], '{\"epochs\": 1, \"hidden\": [4], \"method\": [\"backbone\", \"mlora\"]}')", '2', "tune: $name");
 	answers("SELECT pg_catalog.strpos(moemlora_report($model), 'Measured on all 300 rows') OPERATOR(pg_catalog.>) 0", 't',

@@ -136,7 +136,7 @@ test_small_domains(void)
 	mml_model_get_facts(model, &facts);
 	unit_check(facts.n_experts == 0 && !facts.has_own && !facts.has_gate && facts.served == MML_MODE_BACKBONE,
 			   "no experts");
-	unit_check(mml_model_phases(model) == 1 && strstr(mml_model_phase(model, 0)->note, "no expert") != NULL,
+	unit_check(mml_model_phases(model) == 1 && strstr(mml_model_phase(model, 0)->note, "without expert") != NULL,
 			   "the note: %s", mml_model_phase(model, 0)->note);
 	end("all domains small", model);
 	/* the last domain has one row of 50: it alone has no expert */
