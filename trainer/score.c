@@ -12,7 +12,7 @@
 #include "mml_layers.h"
 
 #define BATCH_ROWS 512			/* through the network at once: their numbers stay in the processor's cache */
-#define ROWS_PER_TOWER 64		/* of each domain: fewer make poor products of matrices */
+#define ROWS_PER_TOWER 128		/* of each domain: fewer make poor products of matrices */
 #define LEAST_ROWS ((size_t) 8)	/* in a block, however wide they are */
 #define ROWS_TO_COUNT 64		/* so many that rounding their memory up counts for little */
 #define POLL_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls: some 10 ms */

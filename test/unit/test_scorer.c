@@ -556,7 +556,7 @@ static void
 test_blocks_of_domains(void)
 {
 	const int	n_domains[] = {3, 20, 200};
-	const size_t most_rows[] = {512, 21 * 64, MML_SCORER_ROWS};
+	const size_t most_rows[] = {512, 21 * 128, MML_SCORER_ROWS};
 
 	for (int i = 0; i < 3; i++)
 	{
