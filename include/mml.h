@@ -578,11 +578,12 @@ extern mml_status mml_scorer_create(mml_host *host, const mml_model *model, mml_
 									size_t capacity, size_t fold_limit, mml_scorer **scorer);
 
 /*
- * The same with the capacity that makes it fast: some hundred rows, up to
- * MML_SCORER_ROWS where domains are many.  Rows and what the network makes of
- * them take at most about `bytes`; where they are very wide, there are fewer.
+ * The same with the capacity that makes it fast: some hundred rows, and
+ * MML_SCORER_ROWS where each domain has weights of its own.  Rows and what the
+ * network makes of them take at most about `bytes`; where they are very wide,
+ * there are fewer.
  */
-#define MML_SCORER_ROWS 4096
+#define MML_SCORER_ROWS 2048
 extern mml_status mml_scorer_create_blocks(mml_host *host, const mml_model *model, mml_mode mode,
 										   size_t bytes, size_t fold_limit, mml_scorer **scorer);
 extern void mml_scorer_free(mml_scorer *scorer);

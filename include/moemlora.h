@@ -465,7 +465,7 @@ extern CachedModel *ModelCacheGet(const ModelVersion *version, Snapshot snapshot
 extern CachedModel *ModelCacheGetValue(const mml_digest *digest, Datum value);
 
 /* What the rows of a block and its batch may take where a scorer is made for one statement. */
-#define SCORER_BLOCK_BYTES ((size_t) 32 << 20)
+#define SCORER_BLOCK_BYTES Min((size_t) 32 << 20, (size_t) GucTrainingMemoryKb * 1024 / 8)
 
 /* Keeps the model in the cache until `context` is reset or deleted. */
 extern void ModelCacheHold(CachedModel *cached, MemoryContext context);

@@ -43,11 +43,20 @@ PutTile(Report *report, const char *figure, const char *caption)
 	appendStringInfo(report->page.html, "<li><b>%s</b><span>%s</span></li>\n", figure, caption);
 }
 
+/* Whether the figures of the training's validation rows are fairer than those of the rows measured. */
+static bool
+HasFairer(const Report *report)
+{
+	const ReportRows *rows = &report->rows;
+
+	return rows->reason != NULL || (rows->are_recorded && !rows->are_unseen && !isnan(report->facts.valid_auc));
+}
+
 static void
 PutTiles(Report *report)
 {
 	const ReportRows *rows = &report->rows;
-	bool		is_measured = rows->reason == NULL;
+	bool		is_measured = !HasFairer(report);
 	const char *on = is_measured ? rows->what : "validation rows";
 
 	appendStringInfoString(report->page.html, "<ul class=\"tiles\">\n");
@@ -82,8 +91,8 @@ TellRows(Report *report)
 						 "version has not seen.</p>\n", HumanCount((int64) rows->all.rows));
 	else if (rows->are_recorded)
 		appendStringInfo(html, "<p class=\"note\">Measured on all %s rows of the recorded source. Rows that the model has seen are "
-						 "among them, so the figures flatter it. Train with a split_column, or pass a source of other rows.</p>\n",
-						 HumanCount((int64) rows->all.rows));
+						 "among them, so the figures flatter it%s. Train with a split_column, or pass a source of other rows.</p>\n",
+						 HumanCount((int64) rows->all.rows), HasFairer(report) ? ", but for those above" : "");
 	else
 		appendStringInfo(html, "<p class=\"soft\">Measured on the %s rows of the source that was given. Whether the model has seen "
 						 "some of them is not known here.</p>\n", HumanCount((int64) rows->all.rows));

@@ -12,7 +12,6 @@
 #include "mml_layers.h"
 
 #define BATCH_ROWS 512			/* through the network at once: their numbers stay in the processor's cache */
-#define ROWS_PER_TOWER 128		/* of each domain: fewer make poor products of matrices */
 #define LEAST_ROWS ((size_t) 8)	/* in a block, however wide they are */
 #define ROWS_TO_COUNT 64		/* so many that rounding their memory up counts for little */
 #define POLL_PRODUCTS ((size_t) 1 << 29)	/* multiplications between two polls: some 10 ms */
@@ -132,27 +131,26 @@ create_parts(mml_scorer *scorer, size_t capacity, size_t fold_limit)
 }
 
 /*
- * The rows that are worth holding: with many domains many, so that there are some
- * of each.  All that is told of the model is its shape: rows and their numbers in
- * the batch may take so many bytes.
+ * The rows that are worth holding: where each domain has its tower many, so that
+ * there are some of each.  The number does not depend on that of the domains: in
+ * other blocks a row's score has other last bits, and a domain more shall change
+ * none.  Rows and their numbers in the batch may take so many bytes.
  */
 static size_t
 count_rows_of_block(const mml_model *model, mml_mode mode, bool is_folded, size_t bytes)
 {
-	const mml_shape *shape = &model->params->shape;
 	uint32_t	modes = MML_MODE_BIT(is_folded ? MML_MODE_BACKBONE : MML_MODE_GATE);
 	mml_rows	layout = {.fields = model->fields,.n_fields = model->n_fields};
-	size_t		n_towers = is_folded && mode != MML_MODE_BACKBONE ? mml_model_domain_ids(model) : 1;
+	size_t		most = is_folded && mode != MML_MODE_BACKBONE ? MML_SCORER_ROWS : BATCH_ROWS;
 	size_t		held;
 	size_t		in_batch;
 	size_t		room;
 
 	mml_rows_init_layout(&layout);
 	held = (layout.row_words + layout.vector_words) * sizeof(uint32_t);
-	in_batch = held + mml_batch_bytes(shape, layout.vector_words, ROWS_TO_COUNT, modes, false) / ROWS_TO_COUNT;
+	in_batch = held + mml_batch_bytes(&model->params->shape, layout.vector_words, ROWS_TO_COUNT, modes, false) / ROWS_TO_COUNT;
 	room = bytes < BATCH_ROWS * in_batch ? bytes / in_batch : BATCH_ROWS + (bytes - BATCH_ROWS * in_batch) / held;
-	room = MML_MIN(room, MML_MAX(n_towers * ROWS_PER_TOWER, BATCH_ROWS));
-	return MML_MAX(LEAST_ROWS, MML_MIN(room, (size_t) MML_SCORER_ROWS));
+	return MML_MAX(LEAST_ROWS, MML_MIN(room, most));
 }
 
 mml_status
@@ -288,6 +286,13 @@ group_rows(mml_scorer *scorer, size_t n)
 		scorer->index[scorer->counts[scorer->spare[i]]++] = (uint32_t) i;
 }
 
+/* Of the row that stands at a place of the index. */
+static uint32_t
+domain_at(const mml_scorer *scorer, size_t place)
+{
+	return mml_data_record(&scorer->data, scorer->index[place])[MML_ROW_DOMAIN];
+}
+
 static bool
 has_same_tower(const mml_folds *folds, uint32_t a, uint32_t b)
 {
@@ -345,6 +350,30 @@ run_batch(mml_scorer *scorer, size_t start, size_t n, float *logits)
 	return MML_OK;
 }
 
+/*
+ * The rows of one batch, of those from index[at] on: whole towers, and of one with
+ * more rows than a batch has so many.  What rows go through a tower together does
+ * not depend on those of other domains.
+ */
+static size_t
+count_batch(const mml_scorer *scorer, size_t at, size_t n)
+{
+	size_t		end = at;
+
+	while (end < n)
+	{
+		uint32_t	domain = domain_at(scorer, end);
+		size_t		next = end + 1;
+
+		while (next < n && next - end < BATCH_ROWS && has_same_tower(&scorer->folds, domain, domain_at(scorer, next)))
+			next++;
+		if (next - at > BATCH_ROWS)
+			break;
+		end = next;
+	}
+	return end - at;
+}
+
 mml_status
 mml_score_logits(mml_scorer *scorer, float *logits)
 {
@@ -355,8 +384,11 @@ mml_score_logits(mml_scorer *scorer, float *logits)
 		return MML_OK;
 	MML_TRY(refresh_pages(scorer));
 	group_rows(scorer, n);
-	for (size_t at = 0; at < n && status == MML_OK; at += BATCH_ROWS)
-		status = run_batch(scorer, at, MML_MIN(n - at, BATCH_ROWS), logits);
+	for (size_t at = 0, together; at < n && status == MML_OK; at += together)
+	{
+		together = n <= BATCH_ROWS ? n : count_batch(scorer, at, n);
+		status = run_batch(scorer, at, together, logits);
+	}
 	mml_rows_reset(scorer->rows);
 	return status;
 }

@@ -109,7 +109,7 @@ BEGIN
 END $$;
 SELECT e.scope, e.domain, e.rows = l.rows AND e.positives = l.positives AS rows, abs(e.auc - l.auc) < 0.01 AS auc, abs(e.logloss - l.logloss) < 1e-6 AS logloss,
 	abs(e.calibration - l.calibration) < 1e-6 AS calibration, abs(e.backbone_auc - l.backbone_auc) < 0.01 AS backbone_auc, abs(e.expert_auc - l.expert_auc) < 0.01 AS expert_auc,
-	(e.auc, e.backbone_auc) <> (l.auc, l.backbone_auc) AS differ
+	CASE e.scope WHEN 'all' THEN (e.auc, e.backbone_auc) <> (l.auc, l.backbone_auc) END AS differ
 FROM evaluated('1GB') AS e(scope text, domain text, rows bigint, positives bigint, auc float8, logloss float8, calibration float8, backbone_auc float8, expert_auc float8)
 JOIN evaluated('1600kB') AS l(scope text, domain text, rows bigint, positives bigint, auc float8, logloss float8, calibration float8, backbone_auc float8, expert_auc float8)
 	ON l.scope = e.scope AND l.domain IS NOT DISTINCT FROM e.domain ORDER BY e.scope, e.domain;
