@@ -583,7 +583,7 @@ extern mml_status mml_scorer_create(mml_host *host, const mml_model *model, mml_
  * network makes of them take at most about `bytes`; where they are very wide,
  * there are fewer.
  */
-#define MML_SCORER_ROWS 2048
+#define MML_SCORER_ROWS 4096
 extern mml_status mml_scorer_create_blocks(mml_host *host, const mml_model *model, mml_mode mode,
 										   size_t bytes, size_t fold_limit, mml_scorer **scorer);
 extern void mml_scorer_free(mml_scorer *scorer);
