@@ -739,7 +739,7 @@ CREATE FUNCTION @extschema@.moemlora_score(model text, domain text, features rec
 	AS 'MODULE_PATHNAME' LANGUAGE c WINDOW STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.moemlora_score(text, text, record) IS
 $$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that reads ahead in its partition and scores blocks of 512 rows. Partition, order and frame do not change a score. NULL when an argument is NULL.
-Errors: as with moemlora_predict; those of a row up to 511 rows ahead come early.
+Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT item_id, moemlora_score('ctr', 'books', i) OVER () AS score FROM (SELECT 42 AS user_id, item_id, price FROM items) AS i;$$;
 
 -- The same with the model itself in place of its name. They read no table; only the labels of an enum and casts of other
@@ -770,7 +770,7 @@ CREATE FUNCTION @extschema@.moemlora_score(model bytea, domain text, features re
 	AS 'MODULE_PATHNAME', 'moemlora_score_value' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.moemlora_score(bytea, text, record) IS
 $$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. A block of rows ends where the model changes: order the rows by model, as PARTITION BY does.
-Errors: as with moemlora_predict; those of a row up to 511 rows ahead come early.
+Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT i.id, moemlora_score(m.model, i.shop, i) OVER (PARTITION BY country) FROM items AS i JOIN models AS m USING (country);$$;
 
 ------------------------------------------------------------------------------
