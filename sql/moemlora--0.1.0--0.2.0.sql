@@ -95,12 +95,11 @@ SELECT
 	v.number AS version,
 	p.name AS phase,
 	p.epochs,
-	p.rows,
 	round(p.seconds::numeric, 1) AS seconds,
 	round(p.valid_auc::numeric, 4) AS valid_auc,
 	round(p.valid_wauc::numeric, 4) AS valid_wauc,
 	p.is_used,
-	nullif(regexp_replace(p.note, '(; )?\mnot used$', ''), '') AS note
+	replace(nullif(regexp_replace(p.note, '(; )?\mnot used$', ''), ''), '; ', E'\n') AS note
 FROM moemlora.model m
 JOIN moemlora.version v ON v.model_id = m.id
 JOIN moemlora.phase p ON p.version_id = v.id
@@ -111,12 +110,11 @@ COMMENT ON COLUMN moemlora.phases.model IS 'Name of the model.';
 COMMENT ON COLUMN moemlora.phases.version IS 'Number of the version.';
 COMMENT ON COLUMN moemlora.phases.phase IS 'backbone, joint, gated, experts, gate, finetune or domain.';
 COMMENT ON COLUMN moemlora.phases.epochs IS 'Epochs run, of all experts together.';
-COMMENT ON COLUMN moemlora.phases.rows IS 'Rows trained on in one pass.';
 COMMENT ON COLUMN moemlora.phases.seconds IS 'Duration in seconds.';
 COMMENT ON COLUMN moemlora.phases.valid_auc IS 'AUC on all validation rows, in the mode of the phase; NULL when not defined.';
 COMMENT ON COLUMN moemlora.phases.valid_wauc IS 'AUC per domain, weighted by validation rows; NULL when not defined.';
 COMMENT ON COLUMN moemlora.phases.is_used IS 'False when the model does not contain what the phase learned.';
-COMMENT ON COLUMN moemlora.phases.note IS 'What a person should know; NULL when there is nothing.';
+COMMENT ON COLUMN moemlora.phases.note IS 'What a person should know, a line for each; NULL when there is nothing.';
 
 CREATE VIEW moemlora.epochs WITH (security_barrier) AS
 SELECT

@@ -45,12 +45,11 @@ note_domains(const mml_run *run, mml_phase_summary *summary)
 {
 	uint32_t	n_domains = run->n_domain_ids - 1;
 	uint32_t	n_served = (uint32_t) (run->rows->n_experts / run->config.experts_per_domain);
-	char		text[160];
+	char		text[80];
 
 	if (run->config.method == MML_BACKBONE || n_served == n_domains)
 		return;
-	mml_format(text, sizeof(text), "%u of %u domains without expert: under %d rows",
-			   n_domains - n_served, n_domains, run->config.min_domain_rows);
+	mml_format(text, sizeof(text), "%u of %u domains without expert", n_domains - n_served, n_domains);
 	mml_add_note(summary, text);
 }
 

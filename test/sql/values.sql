@@ -84,8 +84,8 @@ SELECT name, o.value IS NOT NULL AS of_original, i.value IS NOT NULL AS of_impor
 FROM (SELECT * FROM moemlora.cards WHERE model = 'values' AND version = 1) AS o
 FULL JOIN (SELECT * FROM moemlora.cards WHERE model = 'values imported' AND version = 1) AS i USING (name) ORDER BY name;
 SELECT count(*) AS differences FROM (
-	SELECT version, phase, epochs, rows, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values' EXCEPT ALL
-	SELECT version, phase, epochs, rows, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values imported') AS phases;
+	SELECT version, phase, epochs, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values' EXCEPT ALL
+	SELECT version, phase, epochs, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values imported') AS phases;
 SELECT count(*) = count(DISTINCT (number, position)) AS same_losses FROM (
 	SELECT DISTINCT v.number, p.position, p.train_logloss, p.valid_logloss
 	FROM moemlora.phase p JOIN moemlora.version v ON v.id = p.version_id JOIN moemlora.model m ON m.id = v.model_id

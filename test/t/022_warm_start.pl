@@ -117,7 +117,7 @@ my $started = q{SELECT note FROM moemlora.phases WHERE model = 'n' ORDER BY vers
 
 sub started
 {
-	return $sessions[0]->ask($started) =~ s/;.*//sr;
+	return $sessions[0]->ask($started) =~ s/\n.*//sr;
 }
 
 $sessions[0]->ask(train('n', 'night_2', $quick));

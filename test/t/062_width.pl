@@ -25,7 +25,7 @@ sql(
 		'{"epochs": 3, "hidden": [8], "embedding_dim": 4, "learning_rate": 0.02, "split_column": "split", "recipe": "paper"}') AS trained,
 		generate_series(1, 2);
 	SELECT moemlora_grant('demo', 'pg_monitor');
-	CALL moemlora_retrain('demo', '{"promote": "never"}');
+	CALL moemlora_retrain('demo', '{"promote": "never", "min_domain_rows": 30000, "warm_start": true}');
 	CALL moemlora_retrain('demo');
 });
 
