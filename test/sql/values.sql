@@ -83,18 +83,20 @@ SELECT count(*) = 2 AS versions FROM (
 SELECT name, o.value IS NOT NULL AS of_original, i.value IS NOT NULL AS of_import, o.value = i.value AS same
 FROM (SELECT * FROM moemlora.cards WHERE model = 'values' AND version = 1) AS o
 FULL JOIN (SELECT * FROM moemlora.cards WHERE model = 'values imported' AND version = 1) AS i USING (name) ORDER BY name;
+SELECT count(*) FILTER (WHERE o.value = i.value) AS same, count(*) FILTER (WHERE o.value <> i.value) AS differ
+FROM moemlora.cards AS o JOIN moemlora.cards AS i USING (version, name) WHERE o.model = 'values' AND i.model = 'values imported' AND version = 2;
 SELECT count(*) AS differences FROM (
 	SELECT version, phase, epochs, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values' EXCEPT ALL
 	SELECT version, phase, epochs, valid_auc, valid_wauc, is_used, note FROM moemlora.phases WHERE model = 'values imported') AS phases;
 SELECT count(*) = count(DISTINCT (number, position)) AS same_losses FROM (
-	SELECT DISTINCT v.number, p.position, p.train_logloss, p.valid_logloss
+	SELECT DISTINCT v.number, p.position, p.rows, p.train_logloss, p.valid_logloss
 	FROM moemlora.phase p JOIN moemlora.version v ON v.id = p.version_id JOIN moemlora.model m ON m.id = v.model_id
 	WHERE m.name IN ('values', 'values imported')) AS losses;
 SELECT count(*) AS differences FROM (
 	SELECT version, domain, rows, positives, valid_rows, backbone_auc, expert_auc, gated_auc, valid_auc FROM moemlora.domains WHERE model = 'values' EXCEPT ALL
 	SELECT version, domain, rows, positives, valid_rows, backbone_auc, expert_auc, gated_auc, valid_auc FROM moemlora.domains WHERE model = 'values imported') AS domains;
-SELECT bool_and(seconds IS NULL) AS durations, (SELECT count(*) FROM moemlora.epochs WHERE model = 'values imported') AS epochs
-FROM moemlora.phases WHERE model = 'values imported';
+SELECT bool_and(p.seconds IS NULL AND p.rows_per_second IS NULL) AS durations, (SELECT count(*) FROM moemlora.epochs WHERE model = 'values imported') AS epochs
+FROM moemlora.phase p JOIN moemlora.version v ON v.id = p.version_id JOIN moemlora.model m ON m.id = v.model_id WHERE m.name = 'values imported';
 SELECT position, f.name, kind, sql_type, size FROM moemlora.feature f JOIN moemlora.version v ON v.id = f.version_id JOIN moemlora.model m ON m.id = v.model_id
 WHERE m.name = 'values imported' AND v.number = 1 ORDER BY 1;
 

@@ -66,8 +66,8 @@ sub epochs
 	my ($model) = @_;
 
 	return sql($node, qq{SELECT string_agg(e::text, E'\\n' ORDER BY e) FROM (
-		SELECT phase, expert, epoch, train_logloss, valid_logloss, valid_auc, is_best
-		FROM moemlora.epochs WHERE model = '$model') AS e});
+		SELECT phase, expert, domain, epoch, train_logloss, valid_logloss, valid_auc, is_best FROM moemlora.epoch
+		WHERE version_id IN (SELECT v.id FROM moemlora.version v JOIN moemlora.model m ON m.id = v.model_id WHERE m.name = '$model')) AS e});
 }
 
 foreach my $case (

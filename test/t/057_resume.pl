@@ -131,8 +131,8 @@ while ($n < $n_epochs - 12)
 	my $stop = $kills % 2 ? \&stop_server : \&kill_process;
 
 	stop_after('m', $n, $resume, $stop);
-	is(run_of('m', "state, fraction BETWEEN 0.001 AND 0.999, bytes > 1000, (SELECT DISTINCT options ->> 'epochs' FROM moemlora.checkpoint)"),
-		'abandoned|t|t|10', "after kill $kills: the run shows as abandoned");
+	is(run_of('m', "state, fraction BETWEEN 0.001 AND 0.999, bytes > 1000, (SELECT (options ->> 'epochs') || ' ' || (options ? 'resume') FROM moemlora.checkpoint)"),
+		'abandoned|t|t|10 false', "after kill $kills: the run shows as abandoned");
 	is(sql($node, q{SELECT pid IS NULL, phase FROM moemlora.progress WHERE model = 'm'}), 't|abandoned', 'in moemlora.progress too');
 	cmp_ok(stored('m'), '>=', $n, 'what was stored is there');
 	$resume = '"resume": true, ';
