@@ -7,6 +7,8 @@
  *	--  MaxArraySize came with a minor release, after 14.2         below
  *	--  rows as values are marked and checked, from 15.20 on       they come by DatumGetHeapTupleHeader()
  *	15  MarkGUCPrefixReserved() was EmitWarningsOnPlaceholders()   below
+ *	15  a window's path may have a condition                        below
+ *	15  custom scans say that they can project                     below
  *	15  nodes of names are String, not Value                       only makeString(), strVal() and list_member()
  *	15  nobody but the owner creates in schema public              tests grant it or use schemas of their own
  *	16  varatt.h was a part of postgres.h                          below
@@ -17,6 +19,7 @@
  *	16  ConditionVariableCancelSleep() tells of a signal           nobody asks
  *	17  arrays of columns, values and nulls are const              ours go as they are
  *	18  PG_WAIT_EXTENSION moved                                    utils/wait_event.h still has it, as from 14 on
+ *	18  paths count what of them is disabled                       below
  *	18  identifiers of queries are signed; plans have one too      below
  *	18  pg_noreturn                                                below
  *	18  TupleDescAttr() has a compact twin                         attributes are copied, never written
@@ -30,6 +33,7 @@
 #define MOEMLORA_COMPAT_H
 
 #include "catalog/pg_proc.h"	/* for ProcedureRelationId */
+#include "nodes/pathnodes.h"	/* for Path */
 #include "utils/acl.h"			/* for AclResult */
 #include "utils/array.h"		/* for MaxArraySize */
 #include "utils/backend_status.h"	/* for MyBEEntry */
@@ -50,6 +54,34 @@
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
+
+#ifndef CUSTOMPATH_SUPPORT_PROJECTION
+#define CUSTOMPATH_SUPPORT_PROJECTION 0
+#endif
+
+/* Whether the node will filter its rows, too. */
+static inline bool
+WindowPathHasQual(const WindowAggPath *path)
+{
+#if PG_VERSION_NUM >= 150000
+	return path->qual != NIL;
+#else
+	(void) path;
+	return false;
+#endif
+}
+
+/* Counts in a path what is disabled in the one below it. */
+static inline void
+PathCopyDisabled(Path *path, const Path *below)
+{
+#if PG_VERSION_NUM >= 180000
+	path->disabled_nodes = below->disabled_nodes;
+#else
+	(void) path;
+	(void) below;
+#endif
+}
 
 /*
  * The identifiers that pg_stat_activity shows beside a query.

@@ -21,10 +21,11 @@
 /* The extension's catalog schema. */
 #define MOEMLORA_SCHEMA "moemlora"
 
-/* guc.c: the settings moemlora.training_memory, .cache_size, .max_workers */
+/* guc.c: the settings moemlora.training_memory, .cache_size, .max_workers, .enable_score_scan */
 extern int	GucTrainingMemoryKb;
 extern int	GucCacheSizeKb;
 extern int	GucMaxWorkers;
+extern bool GucEnableScoreScan;
 extern void GucInit(void);
 
 /* bridge.c: host callbacks for the core; core status -> ereport */

@@ -1,6 +1,6 @@
 -- From version 0.1.0 to 0.2.0: views and the result of moemlora_tune() that fit
 -- into a terminal.  What moemlora.versions told beyond that, view moemlora.cards
--- tells; moemlora.runs tells what a checkpoint takes.
+-- tells; moemlora.runs tells what a checkpoint takes; moemlora_score() needs no window.
 
 \echo Use "ALTER EXTENSION moemlora UPDATE" to load this file. \quit
 
@@ -260,10 +260,18 @@ $$How far rows, which need no labels, are from those that the current version of
 Errors: undefined_object (no such model), insufficient_privilege, undefined_column, datatype_mismatch, data_exception (a value, with row and column).
 Example: SELECT * FROM moemlora_drift('ctr', '(SELECT * FROM interactions WHERE day = current_date)', 'category') WHERE verdict <> 'fine' ORDER BY psi DESC;$$;
 COMMENT ON FUNCTION @extschema@.moemlora_score(text, text, record) IS
-$$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that reads ahead in its partition and scores blocks of 512 rows. Partition, order and frame do not change a score. NULL when an argument is NULL.
+$$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that scores blocks of rows, with OVER () in parallel workers, too. Partition, order and frame do not change a score. NULL when an argument is NULL.
 Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT item_id, moemlora_score('ctr', 'books', i) OVER () AS score FROM (SELECT 42 AS user_id, item_id, price FROM items) AS i;$$;
 COMMENT ON FUNCTION @extschema@.moemlora_score(bytea, text, record) IS
-$$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. A block of rows ends where the model changes: order the rows by model, as PARTITION BY does.
+$$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. Rows are scored together up to where the model changes: order the rows by model, as PARTITION BY does.
 Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT i.id, moemlora_score(m.model, i.shop, i) OVER (PARTITION BY country) FROM items AS i JOIN models AS m USING (country);$$;
+
+-- Scoring without a window.
+CREATE FUNCTION @extschema@.moemlora_score_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION @extschema@.moemlora_score_support(internal) IS
+'Planner support of moemlora_score(): has plans made that score without a window. Not to be called.';
+ALTER FUNCTION @extschema@.moemlora_score(text, text, record) COST 100 SUPPORT @extschema@.moemlora_score_support;
+ALTER FUNCTION @extschema@.moemlora_score(bytea, text, record) COST 100 SUPPORT @extschema@.moemlora_score_support;

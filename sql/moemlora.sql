@@ -731,12 +731,17 @@ $$The same as with jsonb, from JSON text: literals and untyped parameters come h
 Errors: as with jsonb, and invalid_text_representation (no JSON).
 Example: SELECT moemlora_predict('ctr', 'books', '{"user_id": 42, "item_id": 7, "price": 9.5}');$$;
 
--- In blocks of rows. It has the default cost: no plan depends on it, and a high one has the server compile queries for nothing.
+-- In blocks of rows.
+
+CREATE FUNCTION @extschema@.moemlora_score_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME' LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION @extschema@.moemlora_score_support(internal) IS
+'Planner support of moemlora_score(): has plans made that score without a window. Not to be called.';
 
 CREATE FUNCTION @extschema@.moemlora_score(model text, domain text, features record) RETURNS real
-	AS 'MODULE_PATHNAME' LANGUAGE c WINDOW STABLE PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE c WINDOW STABLE PARALLEL SAFE COST 100 SUPPORT @extschema@.moemlora_score_support;
 COMMENT ON FUNCTION @extschema@.moemlora_score(text, text, record) IS
-$$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that reads ahead in its partition and scores blocks of 512 rows. Partition, order and frame do not change a score. NULL when an argument is NULL.
+$$The same as moemlora_predict(model, domain, features) to 1e-6, for many rows in less time: a window function that scores blocks of rows, with OVER () in parallel workers, too. Partition, order and frame do not change a score. NULL when an argument is NULL.
 Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT item_id, moemlora_score('ctr', 'books', i) OVER () AS score FROM (SELECT 42 AS user_id, item_id, price FROM items) AS i;$$;
 
@@ -765,9 +770,10 @@ Errors: as with jsonb, and invalid_text_representation (no JSON).
 Example: SELECT moemlora_predict(model, 'books', '{"user_id": 42, "item_id": 7}') FROM models WHERE country = 'fr';$$;
 
 CREATE FUNCTION @extschema@.moemlora_score(model bytea, domain text, features record) RETURNS real
-	AS 'MODULE_PATHNAME', 'moemlora_score_value' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'moemlora_score_value' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE COST 100
+	SUPPORT @extschema@.moemlora_score_support;
 COMMENT ON FUNCTION @extschema@.moemlora_score(bytea, text, record) IS
-$$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. A block of rows ends where the model changes: order the rows by model, as PARTITION BY does.
+$$The same as moemlora_predict(model, domain, features) with a model that is a value, to 1e-6, for many rows in less time: a window function. Rows are scored together up to where the model changes: order the rows by model, as PARTITION BY does.
 Errors: as with moemlora_predict; those of a row up to 4095 rows ahead come early.
 Example: SELECT i.id, moemlora_score(m.model, i.shop, i) OVER (PARTITION BY country) FROM items AS i JOIN models AS m USING (country);$$;
 

@@ -17,6 +17,7 @@
 int			GucTrainingMemoryKb = 1024 * KB_PER_MB;
 int			GucCacheSizeKb = 256 * KB_PER_MB;
 int			GucMaxWorkers = 8;
+bool		GucEnableScoreScan = true;
 
 void
 GucInit(void)
@@ -37,5 +38,10 @@ GucInit(void)
 							"The model does not depend on the number of workers.",
 							&GucMaxWorkers, 8, 0, MAX_WORKERS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("moemlora.enable_score_scan",
+							 "Enables plans that score rows with moemlora_score() without a window, in parallel, too.",
+							 "A window that has other functions, too, is planned as always.",
+							 &GucEnableScoreScan, true,
+							 PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("moemlora");
 }

@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "moemlora.h"
+#include "score_scan.h"
 
 PG_MODULE_MAGIC;
 
@@ -20,4 +21,6 @@ _PG_init(void)
 	mml_init();
 	GucInit();
 	ModelCacheInit();
+	ScorePathInit();
+	ScoreScanInit();
 }

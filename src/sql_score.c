@@ -9,13 +9,16 @@
 
 #include "fmgr.h"
 #include "nodes/primnodes.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "windowapi.h"
 
 #include "score_block.h"
+#include "score_scan.h"
 
 PG_FUNCTION_INFO_V1(moemlora_score);
 PG_FUNCTION_INFO_V1(moemlora_score_value);
+PG_FUNCTION_INFO_V1(moemlora_score_support);
 
 /* In memory of the partition: scores are there of rows start .. start + n_rows - 1. */
 typedef struct Extent
@@ -124,4 +127,29 @@ Datum
 moemlora_score_value(PG_FUNCTION_ARGS)
 {
 	return ScoreRow(fcinfo, true);
+}
+
+/* moemlora_score_support(internal): has nothing to say.  That it is asked loads the library while a query is planned. */
+Datum
+moemlora_score_support(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	PG_RETURN_POINTER(NULL);
+}
+
+/* By addresses: names and schemas may be others. */
+bool
+IsScoreFunction(Oid function, bool *is_value)
+{
+	Oid			support = get_func_support(function);
+	FmgrInfo	info;
+
+	if (!OidIsValid(support))
+		return false;
+	fmgr_info(support, &info);
+	if (info.fn_addr != moemlora_score_support)
+		return false;
+	fmgr_info(function, &info);
+	*is_value = info.fn_addr == moemlora_score_value;
+	return *is_value || info.fn_addr == moemlora_score;
 }

@@ -49,6 +49,8 @@ INSERT INTO bench.item (item, part, peer, title, asked) VALUES
 	('train grouped', 'mlora', 'torch', 'PyTorch, domain by domain', NULL),
 	('score', 'score', NULL, 'moemlora_score over the table', NULL),
 	('predict', 'score', NULL, 'moemlora_predict over the table', NULL),
+	('score worker', 'score', NULL, 'moemlora_score, and a parallel worker', NULL),
+	('predict worker', 'score', NULL, 'moemlora_predict, and a parallel worker', NULL),
 	('score memory', 'score', 'torch', 'PyTorch, rows in memory', NULL),
 	('score onnx memory', 'score', 'onnx', 'ONNX Runtime, rows in memory', NULL),
 	('score copy', 'score', 'torch', 'binary COPY out, PyTorch, COPY in', NULL),

@@ -203,6 +203,9 @@ score_call() {
 	echo "SELECT sum(score) FROM (SELECT moemlora_score('$1', domain, s) OVER () AS score FROM bench.scored AS s) AS scored"
 }
 
+predict="SELECT sum(moemlora_predict('bench', domain, s)) FROM bench.scored AS s"
+one_worker='SET max_parallel_workers_per_gather = 1'
+
 measure_ours() {
 	local phase
 	note train $((ROWS * EPOCHS)) "$(seconds_of "$train")"
@@ -210,7 +213,9 @@ measure_ours() {
 	note gate "${phase% *}" "${phase#* }"
 	note mlora $((ROWS * EPOCHS)) "$(seconds_of "$train_mlora")"
 	note score "$SCORED" "$(seconds_of "$(score_call bench)")"
-	note predict "$SCORED" "$(seconds_of "SELECT sum(moemlora_predict('bench', domain, s)) FROM bench.scored AS s")"
+	note predict "$SCORED" "$(seconds_of "$predict")"
+	note 'score worker' "$SCORED" "$(seconds_of "$(score_call bench)" "$one_worker")"
+	note 'predict worker' "$SCORED" "$(seconds_of "$predict" "$one_worker")"
 	note scan "$SCORED" "$(seconds_of "SELECT sum(user_id) FROM bench.scored")"
 	note gated "$SCORED" "$(seconds_of "$(score_call 'bench gated')")"
 }

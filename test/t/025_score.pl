@@ -33,32 +33,10 @@ sql(
 	AS 'BEGIN RETURN (SELECT sum(total_bytes) FROM pg_backend_memory_contexts); END';
 });
 
-# A partition of two million rows.  With a lot of work_mem the server would keep all of it in memory, if it had to.
-my $n = 2_000_000;
-my $rows = qq{SELECT generate_series(1, $n) AS i OFFSET 0};
-my $session = Moemlora::Session->new($node);
-
-$session->ask("SET work_mem = '1GB'; SET jit = off");
-my ($n_scored, $n_wrong, @memory) = split /\|/, $session->ask(qq{
-	SELECT sum(n_scored), sum((greatest(abs(least - p), abs(most - p)) > 1e-6)::int), min(first_memory), max(most_memory)
-	FROM (SELECT user_id, place, count(s) AS n_scored, min(s) AS least, max(s) AS most,
-			min(memory) FILTER (WHERE i <= $n / 10) AS first_memory, max(memory) AS most_memory
-		FROM (SELECT i, i % 50 AS user_id, 'place ' || i % 3 AS place,
-				moemlora_score('m', 'place ' || i % 3, ROW(i % 50)) OVER () AS s,
-				CASE WHEN i % ($n / 20) = 0 THEN memory() END AS memory
-			FROM ($rows) AS r) AS scored
-		GROUP BY user_id, place) AS grouped
-	JOIN expected USING (user_id, place)});
-
-is($session->errors, '', 'two million rows are scored');
-is("$n_scored $n_wrong", "$n 0", 'as they are one by one');
-note("memory: $memory[0] bytes near the start, $memory[1] at most");
-cmp_ok($memory[1] - $memory[0], '<', 1_000_000, 'the session does not grow with the partition');
-
 # Rows that together are wider than work_mem: the block is made of fewer of them.
 sub temporary_files
 {
-	my ($query) = @_;
+	my ($session, $query) = @_;
 	my $offset = -s $node->logfile;
 
 	$session->ask($query);
@@ -66,25 +44,57 @@ sub temporary_files
 	return scalar(() = slurp_file($node->logfile, $offset) =~ /LOG:  temporary file/g);
 }
 
+# A text of 3200 bytes in each row is returned, or not.
 sub wide_rows
 {
-	my ($function) = @_;
+	my ($function, $returned) = @_;
 
-	return qq{SELECT count(s) FROM (SELECT $function AS s
+	return qq{SELECT count(s), max($returned) FROM (SELECT $function AS s, r.*
 		FROM (SELECT i % 50 AS user_id, 'place ' || i % 3 AS place, repeat(md5(i::text), 100) AS more
 			FROM (SELECT generate_series(1, 20000) AS i OFFSET 0) AS g OFFSET 0) AS r) AS x};
 }
 
-$session->ask("SET work_mem = '1MB'");
-is(temporary_files(wide_rows(q{moemlora_score('m', place, r) OVER ()})), 0, 'wide rows do not go to disk');
-cmp_ok(temporary_files(wide_rows('lead(r, 511) OVER ()')), '>', 0, '(512 of them would)');
-$session->ask("SET work_mem = '64kB'");
-is(temporary_files("SELECT count(s) FROM (SELECT moemlora_score('m', 'place 1', ROW(i % 50)) OVER () AS s FROM ($rows LIMIT 20000) AS r) AS x"),
-	0, 'nor do narrow ones with little work_mem');
-$session->ask('RESET work_mem');
+# A partition of two million rows.  With a lot of work_mem the server would keep all of it in memory, if it had to.
+my $n = 2_000_000;
+my $rows = qq{SELECT generate_series(1, $n) AS i OFFSET 0};
+
+foreach my $way ('off', 'on')
+{
+	my $name = $way eq 'on' ? 'without a window' : 'in a window';
+	my $session = Moemlora::Session->new($node);
+
+	$session->ask("SET work_mem = '1GB'; SET jit = off; SET moemlora.enable_score_scan = $way");
+	my ($n_scored, $n_wrong, @memory) = split /\|/, $session->ask(qq{
+		SELECT sum(n_scored), sum((greatest(abs(least - p), abs(most - p)) > 1e-6)::int), min(first_memory), max(most_memory)
+		FROM (SELECT user_id, place, count(s) AS n_scored, min(s) AS least, max(s) AS most,
+				min(memory) FILTER (WHERE i <= $n / 10) AS first_memory, max(memory) AS most_memory
+			FROM (SELECT i, i % 50 AS user_id, 'place ' || i % 3 AS place,
+					moemlora_score('m', 'place ' || i % 3, ROW(i % 50)) OVER () AS s,
+					CASE WHEN i % ($n / 20) = 0 THEN memory() END AS memory
+				FROM ($rows) AS r) AS scored
+			GROUP BY user_id, place) AS grouped
+		JOIN expected USING (user_id, place)});
+
+	is($session->errors, '', "two million rows are scored, $name");
+	is("$n_scored $n_wrong", "$n 0", "as they are one by one, $name");
+	note("memory: $memory[0] bytes near the start, $memory[1] at most");
+	cmp_ok($memory[1] - $memory[0], '<', 1_000_000, "the session does not grow with the partition, $name");
+
+	my $score = q{moemlora_score('m', place, r) OVER ()};
+
+	$session->ask("SET work_mem = '1MB'");
+	is(temporary_files($session, wide_rows($score, 'place')), 0, "wide rows do not go to disk, $name");
+	is(temporary_files($session, wide_rows($score, 'more')), 0, 'nor do wide rows that are returned') if $way eq 'on';
+	cmp_ok(temporary_files($session, wide_rows('lead(r, 511) OVER ()', 'place')), '>', 0, '(512 of them would)');
+	$session->ask("SET work_mem = '64kB'");
+	is( temporary_files($session, "SELECT count(s) FROM (SELECT moemlora_score('m', 'place 1', ROW(i % 50)) OVER () AS s FROM ($rows LIMIT 20000) AS r) AS x"),
+		0, "nor do narrow ones with little work_mem, $name");
+	$session->close;
+}
 
 # A cursor goes on with its version: over trainings, a drop, a vacuum, and a cache too small for two models.
 sql($node, train('n', 2));
+my $session = Moemlora::Session->new($node);
 my $other = Moemlora::Session->new($node);
 my $both = q{SELECT id, s1.p, moemlora_score('m', place, s) OVER w, s2.p, moemlora_score('n', place, s) OVER w
 	FROM shown s JOIN expected s1 USING (user_id, place) JOIN expected_n s2 USING (user_id, place)

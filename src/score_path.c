@@ -1,0 +1,252 @@
+/*
+ * score_path.c - plans that score without a window: the planner's side.
+ *
+ * The hook is called when the paths of all windows of a query are made.  By then
+ * the library is loaded, as their costs have asked moemlora_score()'s support
+ * function.
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planner.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "moemlora.h"
+#include "score_scan.h"
+
+static create_upper_paths_hook_type NextHook;
+
+/* ---------------------------------------------------------------------- plan */
+
+static Plan *
+PlanScore(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, List *clauses, List *plans)
+{
+	CustomScan *scan = makeNode(CustomScan);
+	List	   *tuple = copyObject(((Plan *) linitial(plans))->targetlist);
+	ListCell   *cell;
+
+	(void) root;
+	(void) rel;
+	(void) clauses;				/* there are none above a scan */
+	foreach(cell, path->custom_private)
+	{
+		WindowFunc *call = copyObject(lfirst_node(WindowFunc, cell));
+
+		tuple = lappend(tuple, makeTargetEntry((Expr *) call, list_length(tuple) + 1, NULL, false));
+		scan->custom_exprs = list_concat(scan->custom_exprs, copyObject(call->args));
+	}
+	scan->scan.plan.targetlist = tlist;
+	scan->custom_scan_tlist = tuple;
+	scan->custom_plans = plans;
+	scan->flags = path->flags;
+	scan->methods = &ScoreScanMethods;
+	return &scan->scan.plan;
+}
+
+static const CustomPathMethods PathMethods = {
+	.CustomName = SCORE_SCAN_NAME,
+	.PlanCustomPath = PlanScore,
+};
+
+/* --------------------------------------------------------------------- calls */
+
+typedef struct CallSearch
+{
+	List	   *calls;			/* found: of WindowFunc *, all different */
+	bool		has_others;		/* window functions which are not moemlora_score() */
+} CallSearch;
+
+static bool
+SearchCalls(Node *node, void *context)
+{
+	CallSearch *search = context;
+	bool		is_value;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, WindowFunc))
+		return expression_tree_walker(node, SearchCalls, context);
+	if (!IsScoreFunction(((WindowFunc *) node)->winfnoid, &is_value))
+		search->has_others = true;
+	search->calls = list_append_unique(search->calls, node);
+	return false;
+}
+
+/* The calls of moemlora_score() that a path computes; NIL: there are none, or there are other window functions, too. */
+static List *
+CallsOf(const Path *path)
+{
+	const WindowAggPath *window = (const WindowAggPath *) path;
+	CallSearch	search = {0};
+
+	if (!IsA(path, WindowAggPath) || WindowPathHasQual(window) ||
+		contain_windowfuncs((Node *) window->subpath->pathtarget->exprs))
+		return NIL;
+	SearchCalls((Node *) path->pathtarget->exprs, &search);
+	return search.has_others ? NIL : search.calls;
+}
+
+/* Puts the arguments into the place of the calls, as no worker may have a window function. */
+static Node *
+WithoutCalls(Node *node, void *calls)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, WindowFunc) && list_member(calls, node))
+		return (Node *) makeBoolExpr(OR_EXPR, ((WindowFunc *) node)->args, -1);	/* only to be walked through */
+	return expression_tree_mutator(node, WithoutCalls, calls);
+}
+
+/* Whether workers may evaluate all that the path returns. */
+static bool
+IsParallelSafe(PlannerInfo *root, const PathTarget *target, List *calls)
+{
+	ListCell   *cell;
+
+	foreach(cell, calls)
+	{
+		if (func_parallel(lfirst_node(WindowFunc, cell)->winfnoid) != PROPARALLEL_SAFE)
+			return false;
+	}
+	return is_parallel_safe(root, WithoutCalls((Node *) target->exprs, calls));
+}
+
+/* --------------------------------------------------------------------- paths */
+
+/* One that scores the rows of `below`; it costs as much more than that as the window did. */
+static Path *
+MakePath(const WindowAggPath *window, RelOptInfo *rel, Path *below, List *calls)
+{
+	CustomPath *path = makeNode(CustomPath);
+	Cost		of_window = window->path.total_cost - window->subpath->total_cost;
+
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = window->path.pathtarget;
+	path->path.parallel_safe = rel->consider_parallel && below->parallel_safe;
+	path->path.parallel_workers = below->parallel_workers;
+	path->path.rows = below->rows;
+	path->path.startup_cost = below->startup_cost;
+	path->path.total_cost = below->total_cost + of_window * below->rows / Max(window->path.rows, 1);
+	path->path.pathkeys = below->pathkeys;
+	PathCopyDisabled(&path->path, below);
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_paths = list_make1(below);
+	path->custom_private = calls;
+	path->methods = &PathMethods;
+	return &path->path;
+}
+
+static bool
+IsOurs(const Path *path)
+{
+	return IsA(path, CustomPath) && ((const CustomPath *) path)->methods == &PathMethods;
+}
+
+/* A path beside that of the window by workers, where rows may come in any order. */
+static void
+AddPartialPath(PlannerInfo *root, const WindowAggPath *window, RelOptInfo *input, RelOptInfo *output, List *calls)
+{
+	Path	   *below;
+
+	if (!input->consider_parallel || input->partial_pathlist == NIL ||
+		window->winclause->partitionClause != NIL || window->winclause->orderClause != NIL)
+		return;
+	below = linitial(input->partial_pathlist);
+	if (!equal(below->pathtarget->exprs, window->subpath->pathtarget->exprs) ||
+		!IsParallelSafe(root, window->path.pathtarget, calls))
+		return;
+	output->consider_parallel = true;
+	add_partial_path(output, MakePath(window, output, below, calls));
+}
+
+/* Puts paths of our own into the place of those of windows. */
+static void
+ReplaceWindows(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
+{
+	List	   *paths = list_copy(output->pathlist);
+	List	   *ours = NIL;
+	ListCell   *cell;
+
+	foreach(cell, paths)
+	{
+		WindowAggPath *window = lfirst(cell);
+		List	   *calls = CallsOf(&window->path);
+
+		if (calls == NIL)
+			continue;
+		if (output->partial_pathlist == NIL)
+			AddPartialPath(root, window, input, output, calls);
+		ours = lappend(ours, MakePath(window, output, window->subpath, calls));
+		output->pathlist = list_delete_ptr(output->pathlist, window);
+	}
+	foreach(cell, ours)
+		add_path(output, lfirst(cell));
+	if (output->partial_pathlist != NIL)
+	{
+		Path	   *partial = linitial(output->partial_pathlist);
+		double		rows = ((Path *) linitial(output->pathlist))->rows;
+
+		add_path(output, (Path *) create_gather_path(root, output, partial, partial->pathtarget, NULL, &rows));
+	}
+}
+
+/* How many rows a query returns, where its text says it; -1: all, for all we know. */
+static double
+RowsWanted(const Query *query)
+{
+	const Const *count = (const Const *) query->limitCount;
+	const Const *offset = (const Const *) query->limitOffset;
+
+	if (count == NULL || !IsA(count, Const) || count->constisnull)
+		return -1;
+	if (offset == NULL)
+		return DatumGetInt64(count->constvalue);
+	if (!IsA(offset, Const) || offset->constisnull)
+		return -1;
+	return (double) DatumGetInt64(count->constvalue) + DatumGetInt64(offset->constvalue);
+}
+
+/* Where scores are asked for in order, workers sort theirs: of the best few each sends no more. */
+static void
+AddSortedPath(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
+{
+	PathTarget *target = root->upper_targets[UPPERREL_ORDERED];
+	Path	   *path;
+	double		rows;
+
+	if (input->partial_pathlist == NIL || !IsOurs(linitial(input->partial_pathlist)))
+		return;
+	path = linitial(input->partial_pathlist);
+	rows = input->cheapest_total_path->rows;
+	path = (Path *) create_sort_path(root, input, path, root->sort_pathkeys, RowsWanted(root->parse));
+	path = (Path *) create_gather_merge_path(root, output, path, path->pathtarget, root->sort_pathkeys, NULL, &rows);
+	if (path->pathtarget != target)
+		path = apply_projection_to_path(root, output, path, target);
+	add_path(output, path);
+}
+
+static void
+CreateUpperPaths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output, void *extra)
+{
+	if (NextHook != NULL)
+		NextHook(root, stage, input, output, extra);
+	if (!GucEnableScoreScan || !root->parse->hasWindowFuncs)
+		return;
+	if (stage == UPPERREL_WINDOW)
+		ReplaceWindows(root, input, output);
+	else if (stage == UPPERREL_ORDERED)
+		AddSortedPath(root, input, output);
+}
+
+void
+ScorePathInit(void)
+{
+	NextHook = create_upper_paths_hook;
+	create_upper_paths_hook = CreateUpperPaths;
+}
