@@ -84,6 +84,10 @@ is( nodes("SELECT place, avg(x) FROM (SELECT place, $score AS x FROM shown s) AS
 is(nodes("SELECT $window (ORDER BY id) FROM shown s", $cheap_workers) =~ /^\Q$node_name\E/, 1, 'an order is kept: no worker scores then');
 like(nodes("SELECT moemlora_score('m', place, ROW(user_id * random()::int)) OVER () FROM shown s", $cheap_workers), qr/^\Q$node_name\E/,
 	'what no worker may evaluate stays with the leader');
+my $join = q{SELECT sum(x) FROM shown b JOIN (SELECT id, moemlora_score('m', place, %s) OVER () AS x FROM shown s) AS y USING (id)};
+
+like(nodes(sprintf($join, 's'), $cheap_workers), qr/^Finalize Aggregate Gather .*MoemloraScore/, 'a join may take scores in workers');
+like(nodes(sprintf($join, 'ROW(user_id * random()::int)'), "$cheap_workers SET parallel_tuple_cost = 10; "), qr/^Aggregate Hash Join .*MoemloraScore/, 'but not such');
 unlike(nodes("SELECT $score FROM parts s", $cheap_workers), qr/WindowAgg/, 'partitions are scored together');
 
 # ------------------------------------------------- what is returned beside scores
