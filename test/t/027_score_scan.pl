@@ -74,6 +74,7 @@ is(nodes("SELECT $score FROM shown s", $serial . 'SET moemlora.enable_score_scan
 is(nodes("SELECT $score, row_number() OVER () FROM shown s", $serial), 'WindowAgg Seq Scan', 'beside another function there is a window');
 is( nodes("SELECT $score, row_number() OVER (ORDER BY id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan',
 	'above another window, too');
+is(nodes("SELECT $score, $window (ORDER BY id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan', 'of two windows, both stay');
 is(nodes("SELECT row_number() OVER () FROM shown s", $serial), 'WindowAgg Seq Scan', 'windows without it are not our business');
 is(nodes("SELECT $score FROM shown s", $cheap_workers), "Gather $node_name Parallel Seq Scan", 'workers score');
 is( nodes("SELECT id, $score AS x FROM shown s ORDER BY x DESC LIMIT 5", $cheap_workers), "Limit Gather Merge Sort $node_name Parallel Seq Scan",
@@ -127,10 +128,17 @@ is(sql($node, "$serial SELECT count(*), count(x) FROM (SELECT moemlora_score('m'
 is(sql($node, "SELECT count(x) FROM (SELECT $score AS x FROM shown s WHERE false) AS y"), '0', 'no rows');
 is(sql($node, "SELECT count(*) FROM (SELECT $score AS x FROM shown s LIMIT 700) AS y"), '700', 'not all rows');
 
-# Every row of an outer query begins anew.
+# Every row of an outer query begins anew: what is below, also where it could be kept, and the block, also half-way.
 is( sql($node, "$serial SELECT bool_and(x = n) FROM (SELECT k, (SELECT count(x) FROM (SELECT $score AS x FROM shown s WHERE id <= k) AS y) AS x, k AS n
 		FROM (VALUES (3), (700), (0), (5)) AS v(k)) AS z"),
 	't', 'a scan begins anew');
+is( sql($node, "$serial SET enable_sort = off; SELECT bool_and(x = n) FROM (SELECT k, least(k, 50) AS n, (SELECT count(x) FROM
+			(SELECT moemlora_score('m', 'place 1', ROW(user_id)) OVER () AS x FROM shown s WHERE id <= k GROUP BY user_id) AS y) AS x
+		FROM (VALUES (3), (700), (0), (5)) AS v(k)) AS z"),
+	't', 'groups are made anew');
+is( sql($node, "$serial SELECT bool_and(first = k) FROM (SELECT k, (SELECT id FROM (SELECT id, $score AS x FROM shown s WHERE id >= k) AS y WHERE x > 0 LIMIT 1) AS first
+		FROM (VALUES (3), (700), (1), (5)) AS v(k)) AS z"),
+	't', 'rows that nobody asked for are dropped');
 
 # EXPLAIN shows the calls of every plan, executed or not.
 foreach my $way ($serial, $cheap_workers, "SET plan_cache_mode = force_generic_plan; $serial")
