@@ -86,6 +86,9 @@ foreach my $way ('off', 'on')
 	is(temporary_files($session, wide_rows($score, 'place')), 0, "wide rows do not go to disk, $name");
 	is(temporary_files($session, wide_rows($score, 'more')), 0, 'nor do wide rows that are returned') if $way eq 'on';
 	cmp_ok(temporary_files($session, wide_rows('lead(r, 511) OVER ()', 'place')), '>', 0, '(512 of them would)');
+	is( temporary_files($session, q{SELECT count(s) FROM (SELECT moemlora_score(model, place, ROW(user_id)) OVER () AS s
+			FROM (SELECT user_id, place, moemlora_export('m') || '' AS model FROM shown OFFSET 0) AS r) AS x}),
+		0, "nor do models in rows, $name");
 	$session->ask("SET work_mem = '64kB'");
 	is( temporary_files($session, "SELECT count(s) FROM (SELECT moemlora_score('m', 'place 1', ROW(i % 50)) OVER () AS s FROM ($rows LIMIT 20000) AS r) AS x"),
 		0, "nor do narrow ones with little work_mem, $name");

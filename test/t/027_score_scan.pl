@@ -166,6 +166,10 @@ refuses($node, "SET ROLE without_model; SELECT $score FROM shown s", '42501', 'm
 refuses($node, "$cheap_workers SET ROLE without_model; SELECT $score FROM shown s", '42501', 'm', 'by workers, too');
 sql($node, 'GRANT EXECUTE ON FUNCTION moemlora_score(text, text, record) TO PUBLIC');
 
+sql($node, 'ALTER FUNCTION moemlora_score(text, text, record) PARALLEL RESTRICTED');
+is(nodes("SELECT $score FROM shown s", $cheap_workers) =~ /^\Q$node_name\E/, 1, 'a function that is no longer for workers stays with the leader');
+sql($node, 'ALTER FUNCTION moemlora_score(text, text, record) PARALLEL SAFE');
+
 my $session = Moemlora::Session->new($node);
 my $prepared = qq{SET plan_cache_mode = force_generic_plan; PREPARE q AS SELECT max(x)::numeric(9, 6) FROM (SELECT $score AS x FROM shown s) AS y};
 
