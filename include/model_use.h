@@ -72,6 +72,7 @@ typedef struct ModelUse
 	TypeCacheEntry *type_entry; /* NULL: a record */
 	uint64		identifier;		/* of the type's definition, then */
 	TupleDesc	desc;
+	bool	   *is_read;		/* [desc->natts] by the binding; so below */
 	Datum	   *values;
 	bool	   *nulls;
 } ModelUse;

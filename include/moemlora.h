@@ -157,6 +157,9 @@ extern void BindingBeginKeptRow(Binding *binding, const Datum *casts);
 /* The number of the last column that BindingPutValues looks at: deform no further. */
 extern int	BindingLastColumn(const Binding *binding);
 
+/* Marks the columns that it looks at. */
+extern void BindingMarkColumns(const Binding *binding, bool *is_read);
+
 /* row_facts.c: the columns beside the features */
 
 typedef enum FactRole

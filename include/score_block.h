@@ -38,7 +38,11 @@ typedef bool (*ScoreArgumentGetter) (void *rows, ScoreArgument argument, int pla
 typedef struct KeptRow
 {
 	int			place;			/* in the block */
-	HeapTupleHeader features;
+	Oid			type;			/* of its features, a row; so below */
+	int32		typmod;
+	HeapTupleHeader tuple;		/* NULL: it came in columns */
+	Datum	   *values;			/* [columns->natts], of columns that the model does not read undefined */
+	bool	   *nulls;
 	Datum	   *casts;			/* by feature, where there are casts */
 	char	   *domain;			/* not zero-terminated */
 	Size		domain_length;
@@ -48,6 +52,7 @@ typedef struct ScoreBlock
 {
 	bool		is_value;		/* the model is one, not a name */
 	bool		is_stable[SCORE_ARGUMENTS]; /* the same for all rows */
+	TupleDesc	columns;		/* of features that come in columns; NULL: they come as rows */
 	MemoryContext context;		/* of the rows; reset with them */
 	MemoryContext model_context;	/* holds the model of the rows kept */
 	ModelUses	uses;
@@ -59,14 +64,21 @@ typedef struct ScoreBlock
 	float		scores[MML_SCORER_ROWS];	/* by place; NaN: NULL */
 } ScoreBlock;
 
-/* An empty one, in `context`; arguments: the call's expressions. */
-extern ScoreBlock *ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments);
+/*
+ * An empty one, in `context`; arguments: the call's expressions; columns: of what
+ * will come in columns, all of the same type, or NULL.
+ */
+extern ScoreBlock *ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc columns);
 
 /* Forgets all rows. */
 extern void ScoreBlockReset(ScoreBlock *block);
 
 /* Reads the row of the next place, up to MML_SCORER_ROWS - 1.  Temporary memory is the caller's current context. */
 extern void ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place);
+
+/* The same with the features in columns, whose values are copied. */
+extern void ScoreBlockReadColumns(ScoreBlock *block, const Datum *values, const bool *nulls,
+								  ScoreArgumentGetter get, void *rows, int place);
 
 /* Scores all rows read. */
 extern void ScoreBlockFinish(ScoreBlock *block);

@@ -566,6 +566,15 @@ BindingLastColumn(const Binding *binding)
 	return binding->last_column;
 }
 
+void
+BindingMarkColumns(const Binding *binding, bool *is_read)
+{
+	int			i;
+
+	for (i = 0; i < binding->n_features; i++)
+		is_read[binding->features[i].column.index] = true;
+}
+
 /* A cast takes the value, and perhaps a type modifier and whether it is explicit. */
 static Datum
 RunCast(TypedColumn *column, Datum value)

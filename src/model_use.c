@@ -231,6 +231,8 @@ ModelUseBindColumns(ModelUse *use)
 	caller = MemoryContextSwitchTo(use->context);
 	binding = BindingForRecord(desc, cached->model);
 	use->desc = ColumnsToRead(desc, BindingLastColumn(binding));
+	use->is_read = palloc0(use->desc->natts * sizeof(bool));
+	BindingMarkColumns(binding, use->is_read);
 	use->values = palloc(use->desc->natts * sizeof(Datum));
 	use->nulls = palloc(use->desc->natts * sizeof(bool));
 	MemoryContextSwitchTo(caller);

@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 #include "optimizer/optimizer.h"
+#include "utils/datum.h"
 
 #include "score_block.h"
 
@@ -17,13 +18,14 @@ IsStable(Node *argument)
 }
 
 ScoreBlock *
-ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments)
+ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc columns)
 {
 	ScoreBlock *block = MemoryContextAlloc(context, sizeof(ScoreBlock));
 	int			i;
 
 	memset(block, 0, offsetof(ScoreBlock, kept));
 	block->is_value = is_value;
+	block->columns = columns;
 	for (i = 0; i < SCORE_ARGUMENTS; i++)
 		block->is_stable[i] = IsStable(list_nth(arguments, i));
 	block->context = AllocSetContextCreate(context, "moemlora score block", ALLOCSET_DEFAULT_SIZES);
@@ -43,6 +45,17 @@ ScoreBlockReset(ScoreBlock *block)
 
 /* ------------------------------------------------------------------- scoring */
 
+/* Gives a row its values, if it did not come with them: good for one row. */
+static inline void
+TakeValues(ModelUse *use, KeptRow *kept)
+{
+	if (kept->tuple == NULL)
+		return;
+	ModelUseDeform(use, kept->tuple);
+	kept->values = use->values;
+	kept->nulls = use->nulls;
+}
+
 /* Runs the casts that the features need, now that anything may run. */
 static void
 RunCasts(ScoreBlock *block)
@@ -53,23 +66,25 @@ RunCasts(ScoreBlock *block)
 
 	for (i = 0; i < block->n_kept && BindingHasCasts(use->binding); i++)
 	{
-		ModelUseDeform(use, block->kept[i].features);
-		BindingBeginRow(use->binding, use->values, use->nulls);
-		block->kept[i].casts = BindingKeepCasts(use->binding, use->nulls);
+		KeptRow    *kept = &block->kept[i];
+
+		TakeValues(use, kept);
+		BindingBeginRow(use->binding, kept->values, kept->nulls);
+		kept->casts = BindingKeepCasts(use->binding, kept->nulls);
 	}
 	MemoryContextSwitchTo(caller);
 }
 
 /* Puts a row into the scorer. */
 static inline void
-EncodeRow(ModelUse *use, CachedModel *cached, const KeptRow *kept)
+EncodeRow(ModelUse *use, CachedModel *cached, KeptRow *kept)
 {
 	mml_rows   *rows = mml_scorer_rows(cached->scorer);
 
-	ModelUseDeform(use, kept->features);
+	TakeValues(use, kept);
 	BindingBeginKeptRow(use->binding, kept->casts);
 	BridgeCheck(cached->host, mml_rows_begin(rows));
-	BindingPutValues(use->binding, cached->host, rows, use->values, use->nulls, 0);
+	BindingPutValues(use->binding, cached->host, rows, kept->values, kept->nulls, 0);
 	BridgeCheck(cached->host, mml_rows_end_scoring(rows, kept->domain, kept->domain_length));
 }
 
@@ -139,20 +154,19 @@ KeepDomain(ScoreBlock *block, KeptRow *kept, Datum value)
  * what is evaluated before that may need the cache.
  */
 static void
-BeginModel(ScoreBlock *block, Datum model, HeapTupleHeader features)
+BeginModel(ScoreBlock *block, Datum model, const KeptRow *kept)
 {
-	Oid			type = HeapTupleHeaderGetTypeId(features);
-	int32		typmod = RowTypmod(features, type);
-
 	if (block->is_value)
-		block->use = ModelUsesFindValue(&block->uses, model, type, typmod);
+		block->use = ModelUsesFindValue(&block->uses, model, kept->type, kept->typmod);
 	else
 	{
-		block->use = ModelUsesFind(&block->uses, DatumGetTextPP(model), type, typmod);
+		block->use = ModelUsesFind(&block->uses, DatumGetTextPP(model), kept->type, kept->typmod);
 		ModelUseResolve(block->use);
 	}
 	if (!ModelUseIsBound(block->use))
 		ModelUseBindColumns(block->use);
+	if (block->columns != NULL && BindingLastColumn(block->use->binding) > block->columns->natts)
+		elog(ERROR, "rows of type %u came with %d columns", kept->type, block->columns->natts);
 	ModelCacheHold(ModelUseModel(block->use), block->model_context);
 }
 
@@ -167,40 +181,35 @@ IsSameModel(const ScoreBlock *block, Datum model)
 
 /* Whether it is of the same type as the rows kept. */
 static bool
-IsSameType(const ModelUse *use, HeapTupleHeader features)
+IsSameType(const ModelUse *use, const KeptRow *kept)
 {
-	Oid			type = HeapTupleHeaderGetTypeId(features);
-
-	return use->type == type && use->typmod == RowTypmod(features, type) && ModelUseIsBound(use);
+	return use->type == kept->type && use->typmod == kept->typmod && ModelUseIsBound(use);
 }
 
 /* Makes the row, read but not counted yet, the first of another model or type. */
 static void
-BeginRow(ScoreBlock *block, KeptRow *kept, Datum model)
+BeginRow(ScoreBlock *block, const KeptRow *kept, Datum model)
 {
 	KeptRow		row = *kept;
 
 	ScoreBlockFinish(block);
 	block->kept[0] = row;
-	BeginModel(block, model, row.features);
+	BeginModel(block, model, &row);
 }
 
-/* What is the same for all rows is read of the first.  The model comes last: it is used as it is. */
-void
-ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place)
+/*
+ * Reads the other arguments of a row and keeps it, unless one is NULL.  What is
+ * the same for all rows is read of the first.  The model comes last: it is used as
+ * it is.
+ */
+static void
+KeepRow(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place)
 {
 	KeptRow    *kept = &block->kept[block->n_kept];
 	bool		is_first = block->n_kept == 0;
 	bool		is_other;
 	Datum		value;
-	MemoryContext caller;
 
-	block->scores[place] = NAN;
-	if (!get(rows, SCORE_FEATURES, place, &value))
-		return;
-	caller = MemoryContextSwitchTo(block->context);
-	kept->features = DatumGetHeapTupleHeaderCopy(value);
-	MemoryContextSwitchTo(caller);
 	kept->place = place;
 	kept->domain = block->kept[0].domain;
 	kept->domain_length = block->kept[0].domain_length;
@@ -210,7 +219,7 @@ ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place
 			return;
 		KeepDomain(block, kept, value);
 	}
-	is_other = is_first || !IsSameType(block->use, kept->features);
+	is_other = is_first || !IsSameType(block->use, kept);
 	if (is_other || !block->is_stable[SCORE_MODEL])
 	{
 		if (!get(rows, SCORE_MODEL, place, &value))
@@ -221,4 +230,63 @@ ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place
 			BeginRow(block, kept, value);
 	}
 	block->n_kept++;
+}
+
+void
+ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place)
+{
+	KeptRow    *kept = &block->kept[block->n_kept];
+	Datum		value;
+	MemoryContext caller;
+
+	block->scores[place] = NAN;
+	if (!get(rows, SCORE_FEATURES, place, &value))
+		return;
+	caller = MemoryContextSwitchTo(block->context);
+	kept->tuple = DatumGetHeapTupleHeaderCopy(value);
+	MemoryContextSwitchTo(caller);
+	kept->type = HeapTupleHeaderGetTypeId(kept->tuple);
+	kept->typmod = RowTypmod(kept->tuple, kept->type);
+	KeepRow(block, get, rows, place);
+}
+
+/*
+ * Copies the columns of a row: those that the model reads, if it is known to be
+ * that of the rows before.
+ */
+static void
+KeepColumns(ScoreBlock *block, KeptRow *kept, const Datum *values, const bool *nulls)
+{
+	TupleDesc	columns = block->columns;
+	const bool *is_read = block->n_kept > 0 && block->is_stable[SCORE_MODEL] ? block->use->is_read : NULL;
+	int			n = is_read == NULL ? columns->natts : Min(block->use->desc->natts, columns->natts);
+	MemoryContext caller = MemoryContextSwitchTo(block->context);
+	int			i;
+
+	kept->values = palloc(columns->natts * (sizeof(Datum) + sizeof(bool)));
+	kept->nulls = (bool *) (kept->values + columns->natts);
+	for (i = 0; i < n; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(columns, i);
+
+		if (is_read != NULL && !is_read[i])
+			continue;
+		kept->nulls[i] = nulls[i];
+		kept->values[i] = nulls[i] || column->attbyval ? values[i] : datumCopy(values[i], false, column->attlen);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+void
+ScoreBlockReadColumns(ScoreBlock *block, const Datum *values, const bool *nulls,
+					  ScoreArgumentGetter get, void *rows, int place)
+{
+	KeptRow    *kept = &block->kept[block->n_kept];
+
+	block->scores[place] = NAN;
+	kept->tuple = NULL;
+	kept->type = block->columns->tdtypeid;
+	kept->typmod = block->columns->tdtypmod;
+	KeepColumns(block, kept, values, nulls);
+	KeepRow(block, get, rows, place);
 }

@@ -11,6 +11,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -23,22 +24,95 @@ static create_upper_paths_hook_type NextHook;
 
 /* ---------------------------------------------------------------------- plan */
 
+/* Whether an expression, or one in a list, needs a whole row other than as features of moemlora_score(). */
+static bool
+NeedsRow(Node *node, void *row)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, WindowFunc))
+	{
+		List	   *arguments = ((WindowFunc *) node)->args;
+
+		return NeedsRow(linitial(arguments), row) || NeedsRow(lsecond(arguments), row) ||
+			(!equal(lthird(arguments), row) && NeedsRow(lthird(arguments), row));
+	}
+	return equal(node, row) || expression_tree_walker(node, NeedsRow, row);
+}
+
+/* Whether a plan reads a table and returns nothing but columns of its rows, or whole rows. */
+static bool
+ReturnsColumns(const Plan *plan, Index table)
+{
+	ListCell   *cell;
+
+	if (!IsA(plan, SeqScan) && !IsA(plan, IndexScan) && !IsA(plan, BitmapHeapScan) && !IsA(plan, SampleScan))
+		return false;
+	if (((const Scan *) plan)->scanrelid != table)
+		return false;
+	foreach(cell, plan->targetlist)
+	{
+		const Var  *var = (const Var *) lfirst_node(TargetEntry, cell)->expr;
+
+		if (!IsA(var, Var) || var->varattno < 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where features are a whole row of a table that the plan below reads, and nothing
+ * else needs that row, the plan is made to return all columns instead, as they lie
+ * in the table: to make a row of them would take longer than to read them.
+ * Returns the row's expression, made of columns; NULL: it stays a row.
+ */
+static RowExpr *
+TakeColumns(PlannerInfo *root, Plan *below, const Var *row, List *tlist)
+{
+	List	   *columns;
+	RowExpr    *result;
+	ListCell   *cell;
+
+	if (!IsA(row, Var) || row->varattno != InvalidAttrNumber || !ReturnsColumns(below, row->varno) ||
+		NeedsRow((Node *) tlist, unconstify(Var *, row)))
+		return NULL;
+	columns = build_physical_tlist(root, find_base_rel(root, row->varno));
+	if (columns == NIL)
+		return NULL;			/* some were dropped */
+	below->targetlist = columns;
+	result = makeNode(RowExpr);
+	foreach(cell, columns)
+		result->args = lappend(result->args, copyObject(lfirst_node(TargetEntry, cell)->expr));
+	result->row_typeid = row->vartype;
+	result->row_format = COERCE_IMPLICIT_CAST;
+	result->location = -1;
+	return result;
+}
+
+/* The node's private list says of each call whether its features are all columns of a table. */
 static Plan *
 PlanScore(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, List *clauses, List *plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
-	List	   *tuple = copyObject(((Plan *) linitial(plans))->targetlist);
+	Plan	   *below = linitial(plans);
+	Node	   *row = lthird(linitial_node(WindowFunc, path->custom_private)->args);
+	RowExpr    *columns = TakeColumns(root, below, (Var *) row, tlist);
+	List	   *tuple = copyObject(below->targetlist);
 	ListCell   *cell;
 
-	(void) root;
 	(void) rel;
 	(void) clauses;				/* there are none above a scan */
 	foreach(cell, path->custom_private)
 	{
 		WindowFunc *call = copyObject(lfirst_node(WindowFunc, cell));
+		List	   *arguments = copyObject(call->args);
+		bool		is_of_table = columns != NULL && equal(lthird(arguments), row);
 
+		if (is_of_table)
+			lthird(arguments) = copyObject(columns);
 		tuple = lappend(tuple, makeTargetEntry((Expr *) call, list_length(tuple) + 1, NULL, false));
-		scan->custom_exprs = list_concat(scan->custom_exprs, copyObject(call->args));
+		scan->custom_exprs = list_concat(scan->custom_exprs, arguments);
+		scan->custom_private = lappend(scan->custom_private, makeInteger(is_of_table));
 	}
 	scan->scan.plan.targetlist = tlist;
 	scan->custom_scan_tlist = tuple;

@@ -7,14 +7,18 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "score_block.h"
 #include "score_scan.h"
@@ -25,6 +29,13 @@ typedef struct ScoreCall
 	ScoreBlock *block;
 	ExprState  *arguments[SCORE_ARGUMENTS];
 	ExprContext *econtext;		/* of the row that is read */
+
+	/* Features that come in columns */
+	bool		are_below;		/* the first columns of the plan below, in order */
+	int			n_columns;		/* 0: they come as a row */
+	ExprState **columns;		/* [n_columns] */
+	Datum	   *values;			/* [n_columns] */
+	bool	   *nulls;
 } ScoreCall;
 
 /* A column of the plan below that is returned. */
@@ -67,20 +78,77 @@ CheckRights(Oid function)
 	InvokeFunctionExecuteHook(function);
 }
 
-static void
-BeginCall(ScoreScanState *state, ScoreCall *call, Oid function, List *arguments)
+/* The columns of features that are made of them; NULL: they come as a row. */
+static TupleDesc
+ColumnsOf(const RowExpr *features, bool is_of_table)
 {
-	MemoryContext context = state->css.ss.ps.state->es_query_cxt;
+	TupleDesc	desc;
+
+	if (!IsA(features, RowExpr) || list_length(features->args) > MaxTupleAttributeNumber)
+		return NULL;
+	if (is_of_table)
+		return lookup_rowtype_tupdesc_copy(features->row_typeid, -1);
+	if (features->row_typeid != RECORDOID)
+		return NULL;			/* such a type may change while rows are read */
+	desc = ExecTypeFromExprList(features->args);
+	ExecTypeSetColNames(desc, features->colnames);
+	return BlessTupleDesc(desc);
+}
+
+/* Whether expressions are the first columns of the scan tuple, in order. */
+static bool
+AreFirstColumns(List *expressions)
+{
+	AttrNumber	number = 0;
+	ListCell   *cell;
+
+	foreach(cell, expressions)
+	{
+		const Var  *var = lfirst(cell);
+
+		if (!IsA(var, Var) || var->varattno != ++number)
+			return false;
+	}
+	return true;
+}
+
+static void
+BeginFeatures(ScoreScanState *state, ScoreCall *call, RowExpr *features)
+{
+	ListCell   *cell;
+	int			i = 0;
+
+	call->n_columns = list_length(features->args);
+	call->are_below = AreFirstColumns(features->args);
+	if (call->are_below)
+		return;
+	call->columns = palloc(call->n_columns * sizeof(ExprState *));
+	call->values = palloc(call->n_columns * sizeof(Datum));
+	call->nulls = palloc(call->n_columns * sizeof(bool));
+	foreach(cell, features->args)
+		call->columns[i++] = ExecInitExpr(lfirst(cell), &state->css.ss.ps);
+}
+
+static void
+BeginCall(ScoreScanState *state, ScoreCall *call, Oid function, List *arguments, bool is_of_table)
+{
+	RowExpr    *features = list_nth(arguments, SCORE_FEATURES);
+	TupleDesc	columns = ColumnsOf(features, is_of_table);
 	bool		is_value;
 	int			i;
 
 	CheckRights(function);
 	if (!IsScoreFunction(function, &is_value))
 		elog(ERROR, "function %u is not moemlora_score()", function);
-	call->block = ScoreBlockCreate(context, is_value, arguments);
+	call->block = ScoreBlockCreate(state->css.ss.ps.state->es_query_cxt, is_value, arguments, columns);
 	call->econtext = state->css.ss.ps.ps_ExprContext;
 	for (i = 0; i < SCORE_ARGUMENTS; i++)
-		call->arguments[i] = ExecInitExpr(list_nth(arguments, i), &state->css.ss.ps);
+	{
+		if (i != SCORE_FEATURES || columns == NULL)
+			call->arguments[i] = ExecInitExpr(list_nth(arguments, i), &state->css.ss.ps);
+	}
+	if (columns != NULL)
+		BeginFeatures(state, call, features);
 }
 
 /* Finds out which columns of the plan below are returned. */
@@ -124,7 +192,7 @@ BeginScan(CustomScanState *css, EState *estate, int eflags)
 		TargetEntry *entry = list_nth(plan->custom_scan_tlist, state->n_below + i);
 
 		BeginCall(state, &state->calls[i], castNode(FuncExpr, entry->expr)->funcid,
-				  list_copy_tail(arguments, i * SCORE_ARGUMENTS));
+				  list_copy_tail(arguments, i * SCORE_ARGUMENTS), intVal(list_nth(plan->custom_private, i)) != 0);
 	}
 	BeginColumns(state, plan->scan.plan.targetlist);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "moemlora score rows", ALLOCSET_DEFAULT_SIZES);
@@ -140,6 +208,25 @@ GetArgument(void *rows, ScoreArgument argument, int place pg_attribute_unused(),
 
 	*value = ExecEvalExpr(call->arguments[argument], call->econtext, &is_null);
 	return !is_null;
+}
+
+/* Reads the arguments of a call for the row that is shown. */
+static void
+ReadCall(ScoreScanState *state, ScoreCall *call)
+{
+	TupleTableSlot *row = state->css.ss.ss_ScanTupleSlot;
+	int			i;
+
+	if (call->n_columns == 0)
+		ScoreBlockRead(call->block, GetArgument, call, state->n_rows);
+	else if (call->are_below)
+		ScoreBlockReadColumns(call->block, row->tts_values, row->tts_isnull, GetArgument, call, state->n_rows);
+	else
+	{
+		for (i = 0; i < call->n_columns; i++)
+			call->values[i] = ExecEvalExpr(call->columns[i], call->econtext, &call->nulls[i]);
+		ScoreBlockReadColumns(call->block, call->values, call->nulls, GetArgument, call, state->n_rows);
+	}
 }
 
 /* Makes room for a row more. */
@@ -216,7 +303,7 @@ ReadRow(ScoreScanState *state)
 	ShowRow(state, row);
 	caller = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
 	for (i = 0; i < state->n_calls; i++)
-		ScoreBlockRead(state->calls[i].block, GetArgument, &state->calls[i], state->n_rows);
+		ReadCall(state, &state->calls[i]);
 	MemoryContextSwitchTo(caller);
 	KeepRow(state, row);
 	state->n_rows++;

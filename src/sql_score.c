@@ -50,7 +50,7 @@ StateGet(FunctionCallInfo fcinfo, bool is_value)
 	if (likely(state != NULL))
 		return state;
 	state = MemoryContextAlloc(context, sizeof(ScoreState));
-	state->block = ScoreBlockCreate(context, is_value, ((WindowFunc *) fcinfo->flinfo->fn_expr)->args);
+	state->block = ScoreBlockCreate(context, is_value, ((WindowFunc *) fcinfo->flinfo->fn_expr)->args, NULL);
 	state->row_context = AllocSetContextCreate(context, "moemlora score row", ALLOCSET_SMALL_SIZES);
 	fcinfo->flinfo->fn_extra = state;
 	return state;
