@@ -84,7 +84,7 @@ ColumnsOf(const RowExpr *features, bool is_of_table)
 {
 	TupleDesc	desc;
 
-	if (!IsA(features, RowExpr) || list_length(features->args) > MaxTupleAttributeNumber)
+	if (!IsA(features, RowExpr) || features->args == NIL || list_length(features->args) > MaxTupleAttributeNumber)
 		return NULL;
 	if (is_of_table)
 		return lookup_rowtype_tupdesc_copy(features->row_typeid, -1);

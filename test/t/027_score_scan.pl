@@ -49,6 +49,14 @@ sql($node, q{
 	SELECT count(*) FROM moemlora_train('m', 'shown', 'clicked', 'place', ARRAY['user_id'],
 		'{"epochs": 2, "hidden": [8], "method": "mlora", "serve": "own"}');
 	CREATE TABLE expected AS SELECT *, moemlora_predict('m', place, s) AS p FROM shown s;
+	SELECT count(*) FROM moemlora_train('n', 'shown', 'clicked', 'place', ARRAY['half', 'id'], '{"epochs": 1, "hidden": [8], "method": "backbone"}');
+	CREATE INDEX ON shown (id);
+	CREATE TABLE dropped (gone text, LIKE expected);
+	ALTER TABLE dropped DROP COLUMN gone;
+	INSERT INTO dropped SELECT * FROM expected;
+	CREATE TABLE long AS SELECT i % 2 = 0 AS y, 'a' AS d, (SELECT string_agg(md5((i % 3 + n)::text), '') FROM generate_series(1, 200) AS n) AS text,
+		array_fill(i % 5, ARRAY[2000])::real[] AS vec, 'not read' AS more FROM generate_series(1, 600) AS i;
+	SELECT count(*) FROM moemlora_train('long', 'long', 'y', 'd', ARRAY['text', 'vec'], '{"epochs": 1, "hidden": [4], "embedding_dim": 2, "method": "backbone", "batch_size": 8}');
 	CREATE FUNCTION same(a real, b real) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN a IS NOT DISTINCT FROM b OR abs(a - b) < 1e-6;
 });
 
@@ -72,9 +80,9 @@ is(nodes("SELECT $score FROM shown s", $serial), "$node_name Seq Scan", 'OVER ()
 is(nodes("SELECT $window (PARTITION BY place) FROM shown s", $serial), "$node_name Sort Seq Scan", 'PARTITION BY keeps its order');
 is(nodes("SELECT $score FROM shown s", $serial . 'SET moemlora.enable_score_scan = off; '), 'WindowAgg Seq Scan', 'the setting switches it off');
 is(nodes("SELECT $score, row_number() OVER () FROM shown s", $serial), 'WindowAgg Seq Scan', 'beside another function there is a window');
-is( nodes("SELECT $score, row_number() OVER (ORDER BY id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan',
+is( nodes("SELECT $score, row_number() OVER (ORDER BY user_id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan',
 	'above another window, too');
-is(nodes("SELECT $score, $window (ORDER BY id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan', 'of two windows, both stay');
+is(nodes("SELECT $score, $window (ORDER BY user_id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan', 'of two windows, both stay');
 is(nodes("SELECT row_number() OVER () FROM shown s", $serial), 'WindowAgg Seq Scan', 'windows without it are not our business');
 is(nodes("SELECT $score FROM shown s", $cheap_workers), "Gather $node_name Parallel Seq Scan", 'workers score');
 is( nodes("SELECT id, $score AS x FROM shown s ORDER BY x DESC LIMIT 5", $cheap_workers), "Limit Gather Merge Sort $node_name Parallel Seq Scan",
@@ -121,6 +129,31 @@ is_right("SELECT id, x FROM (SELECT s, id, place, repeat(place, id % 5) AS text,
 	WHERE (s).id = id AND text = repeat(place, id % 5) AND number IS NOT DISTINCT FROM NULLIF(id % 3, 0)", 'columns of all kinds beside it');
 is_right("SELECT id, x FROM (SELECT id, $score AS x, generate_series(1, 2) AS n FROM shown s) AS y WHERE n = 2", 'under a set');
 is_right("SELECT id, $score AS x FROM shown s", 'in small blocks', "SET work_mem = '64kB'; ");
+
+# Features that come in columns of a table, however it is read, or of ROW(...).
+is_right("SELECT id, $score AS x FROM shown s WHERE id > 0", "rows of $_", "SET enable_seqscan = off; SET enable_$_ = on; ")
+  foreach qw(indexscan bitmapscan);
+is_right("SELECT id, $score AS x FROM shown s TABLESAMPLE system (100)", 'of a sample');
+is_right(q{SELECT id, moemlora_score('m', place, ROW(user_id)) OVER () AS x FROM shown}, 'ROW()');
+is_right(q{SELECT id, moemlora_score('m', place, ROW(user_id + 0)) OVER () AS x FROM shown}, 'ROW() of an expression');
+is_right(q{SELECT id, moemlora_score('m', place, s) OVER () AS x FROM (SELECT half AS more, user_id AS user_id, place, id FROM shown) AS s}, 'names of another order');
+is_right("SELECT id, $score AS x FROM dropped s", 'a table without the column that it had');
+is_right("SELECT id, x FROM (SELECT id, s AS row, $score AS x FROM shown s) AS y WHERE (row).id = id", 'the row itself beside it');
+is_right("SELECT id, $score AS x FROM shown s WHERE (s).id > 0 AND s IS NOT NULL", 'a condition on the row');
+is_right("SELECT id, CASE WHEN id % 2 = 0 THEN x ELSE p END AS x FROM (SELECT id, p,
+	moemlora_score(CASE id % 2 WHEN 0 THEN 'm' ELSE 'n' END, place, s) OVER () AS x FROM expected s) AS y", 'models that read other columns');
+is( sql($node, "$serial SELECT count(x), count(*) FROM (SELECT moemlora_score(CASE id % 2 WHEN 0 THEN 'm' ELSE 'n' END, place, s) OVER () AS x,
+			moemlora_predict(CASE id % 2 WHEN 0 THEN 'm' ELSE 'n' END, place, s) AS p FROM shown s) AS y WHERE same(x, p)"),
+	'20000|20000', 'each by its own');
+is( sql($node, "$serial SELECT count(x), count(DISTINCT x) > 2, bool_and(same(x, p)) FROM (SELECT moemlora_score('long', d, l) OVER () AS x, moemlora_predict('long', d, l) AS p FROM long l) AS y"),
+	'600|t|t', 'long values');
+sql($node, q{
+	CREATE TABLE wide AS SELECT user_id, place, (SELECT string_agg(md5((id + n)::text), '') FROM generate_series(1, 200) AS n) AS not_read FROM shown WHERE id <= 1000;
+	SELECT count(x) FROM (SELECT moemlora_score('m', place, w) OVER () AS x FROM wide w) AS y;
+});
+my ($pages) = sql($node, "$serial EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT moemlora_score('m', place, w) OVER () FROM wide w") =~ /Buffers: shared hit=(\d+)/;
+cmp_ok($pages, '<', 1000, 'columns that are no features stay where they are');
+refuses($node, "SELECT moemlora_score('m', place, ROW()) OVER () FROM shown", '42804', 'record has 0 fields', 'a row without columns');
 
 is(sql($node, "$serial SELECT count(*), count(x) FROM (SELECT moemlora_score('m', 'place 1', r) OVER () AS x
 		FROM shown l LEFT JOIN (SELECT user_id, id * 2 AS id FROM shown) AS r USING (id)) AS y"),
