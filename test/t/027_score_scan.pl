@@ -139,6 +139,8 @@ is_right(q{SELECT id, moemlora_score('m', place, ROW(user_id + 0)) OVER () AS x 
 is_right(q{SELECT id, moemlora_score('m', place, s) OVER () AS x FROM (SELECT half AS more, user_id AS user_id, place, id FROM shown) AS s}, 'names of another order');
 is_right("SELECT id, $score AS x FROM dropped s", 'a table without the column that it had');
 is_right("SELECT id, x FROM (SELECT id, s AS row, $score AS x FROM shown s) AS y WHERE (row).id = id", 'the row itself beside it');
+is_right("SELECT id, x FROM (SELECT id, ctid, tableoid::regclass AS table, $score AS x FROM shown s) AS y WHERE ctid IS NOT NULL AND \"table\" = 'shown'::regclass",
+	'system columns beside it');
 is_right("SELECT id, $score AS x FROM shown s WHERE (s).id > 0 AND s IS NOT NULL", 'a condition on the row');
 is_right("SELECT id, CASE WHEN id % 2 = 0 THEN x ELSE p END AS x FROM (SELECT id, p,
 	moemlora_score(CASE id % 2 WHEN 0 THEN 'm' ELSE 'n' END, place, s) OVER () AS x FROM expected s) AS y", 'models that read other columns');
