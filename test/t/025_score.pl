@@ -104,7 +104,7 @@ foreach my $way ('off', 'on')
 
 # Of a table's rows only the columns are kept that the model reads.
 sql($node, q{CREATE TABLE wide AS SELECT user_id, place, repeat(md5(id::text), 50) AS not_read FROM shown});
-cmp_ok(sql($node, q{SELECT max(bytes) FROM (SELECT moemlora_score('m', place, w) OVER () AS s, CASE WHEN user_id >= 0 THEN memory_of_rows() END AS bytes FROM wide w) AS x}),
+cmp_ok(sql($node, q{SELECT max(bytes) / (count(s) > 0)::int FROM (SELECT moemlora_score('m', place, w) OVER () AS s, CASE WHEN user_id >= 0 THEN memory_of_rows() END AS bytes FROM wide w) AS x}),
 	'<', 300_000, 'columns that are no features take no memory');
 
 # A cursor goes on with its version: over trainings, a drop, a vacuum, and a cache too small for two models.
