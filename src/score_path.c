@@ -78,7 +78,7 @@ TakeColumns(PlannerInfo *root, Plan *below, const Var *row, List *tlist)
 		return NULL;
 	columns = build_physical_tlist(root, find_base_rel(root, row->varno));
 	if (columns == NIL)
-		return NULL;			/* some were dropped */
+		return NULL;			/* some were dropped, or added to rows that do not have them */
 	below->targetlist = columns;
 	result = makeNode(RowExpr);
 	foreach(cell, columns)
