@@ -25,6 +25,9 @@ typedef enum ScoreArgument
 
 #define SCORE_ARGUMENTS 3
 
+/* For contexts that hold rows: they grow in steps that are small beside a quarter of work_mem. */
+#define ALLOCSET_ROWS_SIZES ALLOCSET_DEFAULT_MINSIZE, ALLOCSET_DEFAULT_INITSIZE, 8 * ALLOCSET_DEFAULT_INITSIZE
+
 /* Rows of a first block: who stops after a few of them shall not wait for thousands. */
 #define FIRST_BLOCK_ROWS 512
 
@@ -41,7 +44,7 @@ typedef struct KeptRow
 	Oid			type;			/* of its features, a row; so below */
 	int32		typmod;
 	HeapTupleHeader tuple;		/* NULL: it came in columns */
-	Datum	   *values;			/* [columns->natts], of columns that the model does not read undefined */
+	Datum	   *values;			/* [desc->natts], of columns that the model does not read undefined */
 	bool	   *nulls;
 	Datum	   *casts;			/* by feature, where there are casts */
 	char	   *domain;			/* not zero-terminated */
@@ -52,8 +55,9 @@ typedef struct ScoreBlock
 {
 	bool		is_value;		/* the model is one, not a name */
 	bool		is_stable[SCORE_ARGUMENTS]; /* the same for all rows */
-	TupleDesc	columns;		/* of features that come in columns; NULL: they come as rows */
+	TupleDesc	desc;			/* of features that come in columns; NULL: they come as rows */
 	MemoryContext context;		/* of the rows; reset with them */
+	Size		empty_bytes;	/* that it takes without rows */
 	MemoryContext model_context;	/* holds the model of the rows kept */
 	ModelUses	uses;
 	ModelUse   *use;			/* of all rows kept */
@@ -65,10 +69,10 @@ typedef struct ScoreBlock
 } ScoreBlock;
 
 /*
- * An empty one, in `context`; arguments: the call's expressions; columns: of what
- * will come in columns, all of the same type, or NULL.
+ * An empty one, in `context`; arguments: the call's expressions; desc: of features
+ * that will all come in columns, or NULL.
  */
-extern ScoreBlock *ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc columns);
+extern ScoreBlock *ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc desc);
 
 /* Forgets all rows. */
 extern void ScoreBlockReset(ScoreBlock *block);
@@ -87,7 +91,7 @@ extern void ScoreBlockFinish(ScoreBlock *block);
 static inline Size
 ScoreBlockMemory(const ScoreBlock *block)
 {
-	return MemoryContextMemAllocated(block->context, false) + block->model_bytes;
+	return MemoryContextMemAllocated(block->context, false) - block->empty_bytes + block->model_bytes;
 }
 
 /* How many rows the block after one of so many should have. */

@@ -29,7 +29,12 @@ extern void ScorePathInit(void);
 /* score_scan.c: tells the server the node's methods. */
 extern void ScoreScanInit(void);
 
-/* Makes the state of a node whose custom_scan_tlist ends with so many calls; their arguments are its custom_exprs. */
+/*
+ * Makes the state of a node.  custom_exprs: the arguments of its calls, three of
+ * each; custom_scan_tlist: the columns of the plan below, and the calls;
+ * custom_private: of each call an integer, 1 where its features are a row of a
+ * table of which the plan below returns all columns, in order, first.
+ */
 extern const CustomScanMethods ScoreScanMethods;
 
 #endif							/* MOEMLORA_SCORE_SCAN_H */

@@ -18,17 +18,18 @@ IsStable(Node *argument)
 }
 
 ScoreBlock *
-ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc columns)
+ScoreBlockCreate(MemoryContext context, bool is_value, List *arguments, TupleDesc desc)
 {
 	ScoreBlock *block = MemoryContextAlloc(context, sizeof(ScoreBlock));
 	int			i;
 
 	memset(block, 0, offsetof(ScoreBlock, kept));
 	block->is_value = is_value;
-	block->columns = columns;
+	block->desc = desc;
 	for (i = 0; i < SCORE_ARGUMENTS; i++)
 		block->is_stable[i] = IsStable(list_nth(arguments, i));
-	block->context = AllocSetContextCreate(context, "moemlora score block", ALLOCSET_DEFAULT_SIZES);
+	block->context = AllocSetContextCreate(context, "moemlora score block", ALLOCSET_ROWS_SIZES);
+	block->empty_bytes = MemoryContextMemAllocated(block->context, false);
 	block->model_context = AllocSetContextCreate(context, "moemlora score model", ALLOCSET_SMALL_SIZES);
 	ModelUsesInit(&block->uses, context);
 	return block;
@@ -165,8 +166,8 @@ BeginModel(ScoreBlock *block, Datum model, const KeptRow *kept)
 	}
 	if (!ModelUseIsBound(block->use))
 		ModelUseBindColumns(block->use);
-	if (block->columns != NULL && BindingLastColumn(block->use->binding) > block->columns->natts)
-		elog(ERROR, "rows of type %u came with %d columns", kept->type, block->columns->natts);
+	if (block->desc != NULL && BindingLastColumn(block->use->binding) > block->desc->natts)
+		elog(ERROR, "rows of type %u came with %d columns", kept->type, block->desc->natts);
 	ModelCacheHold(ModelUseModel(block->use), block->model_context);
 }
 
@@ -211,13 +212,16 @@ KeepRow(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place)
 	Datum		value;
 
 	kept->place = place;
-	kept->domain = block->kept[0].domain;
-	kept->domain_length = block->kept[0].domain_length;
 	if (is_first || !block->is_stable[SCORE_DOMAIN])
 	{
 		if (!get(rows, SCORE_DOMAIN, place, &value))
 			return;
 		KeepDomain(block, kept, value);
+	}
+	else
+	{
+		kept->domain = block->kept[0].domain;
+		kept->domain_length = block->kept[0].domain_length;
 	}
 	is_other = is_first || !IsSameType(block->use, kept);
 	if (is_other || !block->is_stable[SCORE_MODEL])
@@ -257,17 +261,17 @@ ScoreBlockRead(ScoreBlock *block, ScoreArgumentGetter get, void *rows, int place
 static void
 KeepColumns(ScoreBlock *block, KeptRow *kept, const Datum *values, const bool *nulls)
 {
-	TupleDesc	columns = block->columns;
+	TupleDesc	desc = block->desc;
 	const bool *is_read = block->n_kept > 0 && block->is_stable[SCORE_MODEL] ? block->use->is_read : NULL;
-	int			n = is_read == NULL ? columns->natts : Min(block->use->desc->natts, columns->natts);
+	int			n = is_read == NULL ? desc->natts : Min(block->use->desc->natts, desc->natts);
 	MemoryContext caller = MemoryContextSwitchTo(block->context);
 	int			i;
 
-	kept->values = palloc(columns->natts * (sizeof(Datum) + sizeof(bool)));
-	kept->nulls = (bool *) (kept->values + columns->natts);
+	kept->values = palloc(desc->natts * (sizeof(Datum) + sizeof(bool)));
+	kept->nulls = (bool *) (kept->values + desc->natts);
 	for (i = 0; i < n; i++)
 	{
-		Form_pg_attribute column = TupleDescAttr(columns, i);
+		Form_pg_attribute column = TupleDescAttr(desc, i);
 
 		if (is_read != NULL && !is_read[i])
 			continue;
@@ -285,8 +289,8 @@ ScoreBlockReadColumns(ScoreBlock *block, const Datum *values, const bool *nulls,
 
 	block->scores[place] = NAN;
 	kept->tuple = NULL;
-	kept->type = block->columns->tdtypeid;
-	kept->typmod = block->columns->tdtypmod;
+	kept->type = block->desc->tdtypeid;
+	kept->typmod = block->desc->tdtypmod;
 	KeepColumns(block, kept, values, nulls);
 	KeepRow(block, get, rows, place);
 }

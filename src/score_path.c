@@ -7,14 +7,18 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
-#include "optimizer/plancat.h"
 #include "optimizer/planner.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "compat.h"
 #include "moemlora.h"
@@ -60,6 +64,27 @@ ReturnsColumns(const Plan *plan, Index table)
 	return true;
 }
 
+/* All columns of a table as a plan returns them, of dropped ones a NULL. */
+static List *
+ColumnsOf(Oid table, int number)
+{
+	Relation	relation = table_open(table, NoLock);
+	TupleDesc	desc = RelationGetDescr(relation);
+	List	   *columns = NIL;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		Expr	   *value = column->attisdropped ? (Expr *) makeNullConst(INT4OID, -1, InvalidOid) :
+			(Expr *) makeVar(number, i + 1, column->atttypid, column->atttypmod, column->attcollation, 0);
+
+		columns = lappend(columns, makeTargetEntry(value, i + 1, NULL, false));
+	}
+	table_close(relation, NoLock);
+	return columns;
+}
+
 /*
  * Where features are a whole row of a table that the plan below reads, and nothing
  * else needs that row, the plan is made to return all columns instead, as they lie
@@ -69,19 +94,14 @@ ReturnsColumns(const Plan *plan, Index table)
 static RowExpr *
 TakeColumns(PlannerInfo *root, Plan *below, const Var *row, List *tlist)
 {
-	List	   *columns;
 	RowExpr    *result;
 	ListCell   *cell;
 
-	if (!IsA(row, Var) || row->varattno != InvalidAttrNumber || !ReturnsColumns(below, row->varno) ||
-		NeedsRow((Node *) tlist, unconstify(Var *, row)))
+	if (row == NULL || !ReturnsColumns(below, row->varno) || NeedsRow((Node *) tlist, unconstify(Var *, row)))
 		return NULL;
-	columns = build_physical_tlist(root, find_base_rel(root, row->varno));
-	if (columns == NIL)
-		return NULL;			/* some were dropped, or added to rows that do not have them */
-	below->targetlist = columns;
+	below->targetlist = ColumnsOf(planner_rt_fetch(row->varno, root)->relid, row->varno);
 	result = makeNode(RowExpr);
-	foreach(cell, columns)
+	foreach(cell, below->targetlist)
 		result->args = lappend(result->args, copyObject(lfirst_node(TargetEntry, cell)->expr));
 	result->row_typeid = row->vartype;
 	result->row_format = COERCE_IMPLICIT_CAST;
@@ -89,14 +109,29 @@ TakeColumns(PlannerInfo *root, Plan *below, const Var *row, List *tlist)
 	return result;
 }
 
-/* The node's private list says of each call whether its features are all columns of a table. */
+/* The first features of calls that are a whole row; NULL: there are none. */
+static Var *
+RowOf(List *calls)
+{
+	ListCell   *cell;
+
+	foreach(cell, calls)
+	{
+		Var		   *features = lthird(lfirst_node(WindowFunc, cell)->args);
+
+		if (IsA(features, Var) && features->varattno == InvalidAttrNumber)
+			return features;
+	}
+	return NULL;
+}
+
 static Plan *
 PlanScore(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist, List *clauses, List *plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
 	Plan	   *below = linitial(plans);
-	Node	   *row = lthird(linitial_node(WindowFunc, path->custom_private)->args);
-	RowExpr    *columns = TakeColumns(root, below, (Var *) row, tlist);
+	Var		   *row = RowOf(path->custom_private);
+	RowExpr    *columns = TakeColumns(root, below, row, tlist);
 	List	   *tuple = copyObject(below->targetlist);
 	ListCell   *cell;
 
@@ -132,7 +167,7 @@ static const CustomPathMethods PathMethods = {
 typedef struct CallSearch
 {
 	List	   *calls;			/* found: of WindowFunc *, all different */
-	bool		has_others;		/* window functions which are not moemlora_score() */
+	bool		has_others;		/* window functions that we leave to a window */
 } CallSearch;
 
 static bool
@@ -147,11 +182,17 @@ SearchCalls(Node *node, void *context)
 		return expression_tree_walker(node, SearchCalls, context);
 	if (!IsScoreFunction(((WindowFunc *) node)->winfnoid, &is_value))
 		search->has_others = true;
-	search->calls = list_append_unique(search->calls, node);
+	if (list_member(search->calls, node))
+		search->has_others |= contain_volatile_functions(node); /* each is to have scores of its own */
+	else
+		search->calls = lappend(search->calls, node);
 	return false;
 }
 
-/* The calls of moemlora_score() that a path computes; NIL: there are none, or there are other window functions, too. */
+/*
+ * The calls of moemlora_score() that a path computes; NIL: there are none, or
+ * there are other window functions, too, or a frame that needs to be looked at.
+ */
 static List *
 CallsOf(const Path *path)
 {
@@ -159,21 +200,22 @@ CallsOf(const Path *path)
 	CallSearch	search = {0};
 
 	if (!IsA(path, WindowAggPath) || WindowPathHasQual(window) ||
+		window->winclause->startOffset != NULL || window->winclause->endOffset != NULL ||
 		contain_windowfuncs((Node *) window->subpath->pathtarget->exprs))
 		return NIL;
 	SearchCalls((Node *) path->pathtarget->exprs, &search);
 	return search.has_others ? NIL : search.calls;
 }
 
-/* Puts the arguments into the place of the calls, as no worker may have a window function. */
+/* Puts the arguments into the place of the calls: no worker may have a window function.  Only to be walked through. */
 static Node *
-WithoutCalls(Node *node, void *calls)
+WithoutCalls(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, WindowFunc) && list_member(calls, node))
-		return (Node *) makeBoolExpr(OR_EXPR, ((WindowFunc *) node)->args, -1);	/* only to be walked through */
-	return expression_tree_mutator(node, WithoutCalls, calls);
+	if (IsA(node, WindowFunc))
+		return (Node *) ((WindowFunc *) node)->args;
+	return expression_tree_mutator(node, WithoutCalls, context);
 }
 
 /* Whether workers may evaluate all that the path returns. */
@@ -187,7 +229,7 @@ IsParallelSafe(PlannerInfo *root, const PathTarget *target, List *calls)
 		if (func_parallel(lfirst_node(WindowFunc, cell)->winfnoid) != PROPARALLEL_SAFE)
 			return false;
 	}
-	return is_parallel_safe(root, WithoutCalls((Node *) target->exprs, calls));
+	return is_parallel_safe(root, WithoutCalls((Node *) target->exprs, NULL));
 }
 
 /* --------------------------------------------------------------------- paths */
@@ -270,7 +312,7 @@ ReplaceWindows(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
 	}
 }
 
-/* How many rows a query returns, where its text says it; -1: all, for all we know. */
+/* How many rows a query returns, as far as its text says it; -1: all, for all we know.  For the costs of sorting only. */
 static double
 RowsWanted(const Query *query)
 {
@@ -294,7 +336,7 @@ AddSortedPath(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
 	Path	   *path;
 	double		rows;
 
-	if (input->partial_pathlist == NIL || !IsOurs(linitial(input->partial_pathlist)))
+	if (root->sort_pathkeys == NIL || input->partial_pathlist == NIL || !IsOurs(linitial(input->partial_pathlist)))
 		return;
 	path = linitial(input->partial_pathlist);
 	rows = input->cheapest_total_path->rows;

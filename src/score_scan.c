@@ -30,21 +30,21 @@ typedef struct ScoreCall
 	ExprState  *arguments[SCORE_ARGUMENTS];
 	ExprContext *econtext;		/* of the row that is read */
 
-	/* Features that come in columns */
-	bool		are_below;		/* the first columns of the plan below, in order */
-	int			n_columns;		/* 0: they come as a row */
-	ExprState **columns;		/* [n_columns] */
-	Datum	   *values;			/* [n_columns] */
+	/* Features that are made of columns */
+	int			n_parts;		/* 0: they come as a row */
+	bool		are_below;		/* they are the first columns of the plan below, in order; then no more is here */
+	ExprState **parts;			/* [n_parts] */
+	Datum	   *values;			/* [n_parts] */
 	bool	   *nulls;
 } ScoreCall;
 
 /* A column of the plan below that is returned. */
-typedef struct KeptColumn
+typedef struct ReturnedColumn
 {
 	int			number;			/* from 0 */
 	bool		by_value;
 	int16		length;
-} KeptColumn;
+} ReturnedColumn;
 
 typedef struct ScoreScanState
 {
@@ -53,11 +53,12 @@ typedef struct ScoreScanState
 	int			n_below;		/* columns */
 	int			n_calls;
 	ScoreCall  *calls;
-	int			n_columns;		/* of those below, kept */
-	KeptColumn *columns;
+	int			n_columns;		/* of those below, that are returned */
+	ReturnedColumn *columns;
 
 	/* The block */
 	MemoryContext context;		/* of values that are references; reset with it */
+	Size		empty_bytes;	/* that it takes without them */
 	int			n_rows;
 	int			next;			/* to be returned */
 	int			held;			/* rows that there is room for */
@@ -78,9 +79,9 @@ CheckRights(Oid function)
 	InvokeFunctionExecuteHook(function);
 }
 
-/* The columns of features that are made of them; NULL: they come as a row. */
+/* Describes the columns that features are made of; NULL: they come as a row. */
 static TupleDesc
-ColumnsOf(const RowExpr *features, bool is_of_table)
+DescOf(const RowExpr *features, bool is_of_table)
 {
 	TupleDesc	desc;
 
@@ -95,60 +96,43 @@ ColumnsOf(const RowExpr *features, bool is_of_table)
 	return BlessTupleDesc(desc);
 }
 
-/* Whether expressions are the first columns of the scan tuple, in order. */
-static bool
-AreFirstColumns(List *expressions)
-{
-	AttrNumber	number = 0;
-	ListCell   *cell;
-
-	foreach(cell, expressions)
-	{
-		const Var  *var = lfirst(cell);
-
-		if (!IsA(var, Var) || var->varattno != ++number)
-			return false;
-	}
-	return true;
-}
-
 static void
-BeginFeatures(ScoreScanState *state, ScoreCall *call, RowExpr *features)
+BeginFeatures(ScoreScanState *state, ScoreCall *call, RowExpr *features, bool is_of_table)
 {
 	ListCell   *cell;
 	int			i = 0;
 
-	call->n_columns = list_length(features->args);
-	call->are_below = AreFirstColumns(features->args);
-	if (call->are_below)
+	call->n_parts = list_length(features->args);
+	call->are_below = is_of_table;
+	if (is_of_table)
 		return;
-	call->columns = palloc(call->n_columns * sizeof(ExprState *));
-	call->values = palloc(call->n_columns * sizeof(Datum));
-	call->nulls = palloc(call->n_columns * sizeof(bool));
+	call->parts = palloc(call->n_parts * sizeof(ExprState *));
+	call->values = palloc(call->n_parts * sizeof(Datum));
+	call->nulls = palloc(call->n_parts * sizeof(bool));
 	foreach(cell, features->args)
-		call->columns[i++] = ExecInitExpr(lfirst(cell), &state->css.ss.ps);
+		call->parts[i++] = ExecInitExpr(lfirst(cell), &state->css.ss.ps);
 }
 
 static void
 BeginCall(ScoreScanState *state, ScoreCall *call, Oid function, List *arguments, bool is_of_table)
 {
 	RowExpr    *features = list_nth(arguments, SCORE_FEATURES);
-	TupleDesc	columns = ColumnsOf(features, is_of_table);
+	TupleDesc	desc = DescOf(features, is_of_table);
 	bool		is_value;
 	int			i;
 
 	CheckRights(function);
 	if (!IsScoreFunction(function, &is_value))
 		elog(ERROR, "function %u is not moemlora_score()", function);
-	call->block = ScoreBlockCreate(state->css.ss.ps.state->es_query_cxt, is_value, arguments, columns);
+	call->block = ScoreBlockCreate(state->css.ss.ps.state->es_query_cxt, is_value, arguments, desc);
 	call->econtext = state->css.ss.ps.ps_ExprContext;
 	for (i = 0; i < SCORE_ARGUMENTS; i++)
 	{
-		if (i != SCORE_FEATURES || columns == NULL)
+		if (i != SCORE_FEATURES || desc == NULL)
 			call->arguments[i] = ExecInitExpr(list_nth(arguments, i), &state->css.ss.ps);
 	}
-	if (columns != NULL)
-		BeginFeatures(state, call, features);
+	if (desc != NULL)
+		BeginFeatures(state, call, features, is_of_table);
 }
 
 /* Finds out which columns of the plan below are returned. */
@@ -160,10 +144,10 @@ BeginColumns(ScoreScanState *state, List *targetlist)
 	int			i;
 
 	pull_varattnos((Node *) targetlist, INDEX_VAR, &returned);
-	state->columns = palloc(state->n_below * sizeof(KeptColumn));
+	state->columns = palloc(state->n_below * sizeof(ReturnedColumn));
 	for (i = 0; i < state->n_below; i++)
 	{
-		KeptColumn *column = &state->columns[state->n_columns];
+		ReturnedColumn *column = &state->columns[state->n_columns];
 
 		if (!bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, returned))
 			continue;
@@ -195,7 +179,8 @@ BeginScan(CustomScanState *css, EState *estate, int eflags)
 				  list_copy_tail(arguments, i * SCORE_ARGUMENTS), intVal(list_nth(plan->custom_private, i)) != 0);
 	}
 	BeginColumns(state, plan->scan.plan.targetlist);
-	state->context = AllocSetContextCreate(estate->es_query_cxt, "moemlora score rows", ALLOCSET_DEFAULT_SIZES);
+	state->context = AllocSetContextCreate(estate->es_query_cxt, "moemlora score rows", ALLOCSET_ROWS_SIZES);
+	state->empty_bytes = MemoryContextMemAllocated(state->context, false);
 }
 
 /* ---------------------------------------------------------------------- read */
@@ -217,14 +202,14 @@ ReadCall(ScoreScanState *state, ScoreCall *call)
 	TupleTableSlot *row = state->css.ss.ss_ScanTupleSlot;
 	int			i;
 
-	if (call->n_columns == 0)
+	if (call->n_parts == 0)
 		ScoreBlockRead(call->block, GetArgument, call, state->n_rows);
 	else if (call->are_below)
 		ScoreBlockReadColumns(call->block, row->tts_values, row->tts_isnull, GetArgument, call, state->n_rows);
 	else
 	{
-		for (i = 0; i < call->n_columns; i++)
-			call->values[i] = ExecEvalExpr(call->columns[i], call->econtext, &call->nulls[i]);
+		for (i = 0; i < call->n_parts; i++)
+			call->values[i] = ExecEvalExpr(call->parts[i], call->econtext, &call->nulls[i]);
 		ScoreBlockReadColumns(call->block, call->values, call->nulls, GetArgument, call, state->n_rows);
 	}
 }
@@ -251,7 +236,7 @@ GrowRows(ScoreScanState *state)
 
 /* Keeps the columns that are returned. */
 static void
-KeepRow(ScoreScanState *state, const TupleTableSlot *row)
+KeepReturned(ScoreScanState *state, const TupleTableSlot *row)
 {
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	Datum	   *values;
@@ -264,7 +249,7 @@ KeepRow(ScoreScanState *state, const TupleTableSlot *row)
 	nulls = &state->nulls[(Size) state->n_rows * state->n_columns];
 	for (i = 0; i < state->n_columns; i++)
 	{
-		const KeptColumn *column = &state->columns[i];
+		const ReturnedColumn *column = &state->columns[i];
 		Datum		value = row->tts_values[column->number];
 
 		nulls[i] = row->tts_isnull[column->number];
@@ -305,7 +290,7 @@ ReadRow(ScoreScanState *state)
 	for (i = 0; i < state->n_calls; i++)
 		ReadCall(state, &state->calls[i]);
 	MemoryContextSwitchTo(caller);
-	KeepRow(state, row);
+	KeepReturned(state, row);
 	state->n_rows++;
 	return true;
 }

@@ -90,7 +90,7 @@ foreach my $way ('off', 'on')
 	{
 		is(temporary_files($session, wide_rows($score, 'more')), 0, 'nor do wide rows that are returned');
 		cmp_ok((split /\|/, $session->ask(wide_rows($score, 'CASE WHEN length(more) > 0 THEN memory_of_rows() END')))[0],
-			'<', 300_000, 'they take a quarter of work_mem');
+			'<', 400_000, 'they take a quarter of work_mem');
 	}
 	cmp_ok(temporary_files($session, wide_rows('lead(r, 511) OVER ()', 'place')), '>', 0, '(512 of them would)');
 	is( temporary_files($session, q{SELECT count(s) FROM (SELECT moemlora_score(model, place, ROW(user_id)) OVER () AS s

@@ -54,6 +54,7 @@ sql($node, q{
 	CREATE TABLE dropped (gone text, LIKE expected);
 	ALTER TABLE dropped DROP COLUMN gone;
 	INSERT INTO dropped SELECT * FROM expected;
+	ALTER TABLE dropped ADD COLUMN added text DEFAULT 'a', DROP COLUMN half;
 	CREATE TABLE long AS SELECT i % 2 = 0 AS y, 'a' AS d, (SELECT string_agg(md5((i % 3 + n)::text), '') FROM generate_series(1, 200) AS n) AS text,
 		array_fill(i % 5, ARRAY[2000])::real[] AS vec, 'not read' AS more FROM generate_series(1, 600) AS i;
 	SELECT count(*) FROM moemlora_train('long', 'long', 'y', 'd', ARRAY['text', 'vec'], '{"epochs": 1, "hidden": [4], "embedding_dim": 2, "method": "backbone", "batch_size": 8}');
@@ -83,6 +84,11 @@ is(nodes("SELECT $score, row_number() OVER () FROM shown s", $serial), 'WindowAg
 is( nodes("SELECT $score, row_number() OVER (ORDER BY user_id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan',
 	'above another window, too');
 is(nodes("SELECT $score, $window (ORDER BY user_id) FROM shown s", $serial), 'WindowAgg WindowAgg Sort Seq Scan', 'of two windows, both stay');
+is(nodes("SELECT $window (ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM shown s", $serial), 'WindowAgg Seq Scan', 'a frame may be wrong: a window looks');
+refuses($node, "SELECT $window (ROWS BETWEEN -1 PRECEDING AND CURRENT ROW) FROM shown s", '22013', 'must not be negative', 'and says so');
+my $drawn = q{moemlora_score('m', place, ROW((random() * 49)::int)) OVER ()};
+is(nodes("SELECT $drawn FROM shown s", $serial), "$node_name Seq Scan", 'rows may be drawn');
+is(sql($node, "$serial SELECT count(*) FILTER (WHERE a IS DISTINCT FROM b) > 0 FROM (SELECT $drawn AS a, $drawn AS b FROM shown s) AS x"), 't', 'each for its own call');
 is(nodes("SELECT row_number() OVER () FROM shown s", $serial), 'WindowAgg Seq Scan', 'windows without it are not our business');
 is(nodes("SELECT $score FROM shown s", $cheap_workers), "Gather $node_name Parallel Seq Scan", 'workers score');
 is( nodes("SELECT id, $score AS x FROM shown s ORDER BY x DESC LIMIT 5", $cheap_workers), "Limit Gather Merge Sort $node_name Parallel Seq Scan",
@@ -128,7 +134,9 @@ is_right("WITH c AS MATERIALIZED (SELECT id, $score AS x FROM shown s) SELECT * 
 is_right("SELECT id, x FROM (SELECT s, id, place, repeat(place, id % 5) AS text, $score AS x, NULLIF(id % 3, 0) AS number FROM shown s) AS y
 	WHERE (s).id = id AND text = repeat(place, id % 5) AND number IS NOT DISTINCT FROM NULLIF(id % 3, 0)", 'columns of all kinds beside it');
 is_right("SELECT id, x FROM (SELECT id, $score AS x, generate_series(1, 2) AS n FROM shown s) AS y WHERE n = 2", 'under a set');
-is_right("SELECT id, $score AS x FROM shown s", 'in small blocks', "SET work_mem = '64kB'; ");
+is_right("SELECT id, $score AS x FROM shown s", "in small blocks, work_mem $_", "SET work_mem = '$_'; ") foreach qw(64kB 256kB);
+is_right("SELECT id, $score AS x FROM shown s WHERE user_id >= 0 AND half < 2 ORDER BY 'x'::text", 'in no order');
+is_right("SELECT id, $score AS x FROM (SELECT *, 5 AS five FROM shown) AS s WHERE five = 5 ORDER BY five", 'in an order of equals');
 
 # Features that come in columns of a table, however it is read, or of ROW(...).
 is_right("SELECT id, $score AS x FROM shown s WHERE id > 0", "rows of $_", "SET enable_seqscan = off; SET enable_$_ = on; ")
@@ -137,7 +145,8 @@ is_right("SELECT id, $score AS x FROM shown s TABLESAMPLE system (100)", 'of a s
 is_right(q{SELECT id, moemlora_score('m', place, ROW(user_id)) OVER () AS x FROM shown}, 'ROW()');
 is_right(q{SELECT id, moemlora_score('m', place, ROW(user_id + 0)) OVER () AS x FROM shown}, 'ROW() of an expression');
 is_right(q{SELECT id, moemlora_score('m', place, s) OVER () AS x FROM (SELECT half AS more, user_id AS user_id, place, id FROM shown) AS s}, 'names of another order');
-is_right("SELECT id, $score AS x FROM dropped s", 'a table without the column that it had');
+is_right("SELECT id, $score AS x FROM dropped s", 'a table without columns that it had, with one that its rows do not have');
+is_right("SELECT id, x FROM (SELECT id, added, $score AS x FROM dropped s) AS y WHERE added = 'a'", 'and that is returned');
 is_right("SELECT id, x FROM (SELECT id, s AS row, $score AS x FROM shown s) AS y WHERE (row).id = id", 'the row itself beside it');
 is_right("SELECT id, x FROM (SELECT id, ctid, tableoid::regclass AS table, $score AS x FROM shown s) AS y WHERE ctid IS NOT NULL AND \"table\" = 'shown'::regclass",
 	'system columns beside it');
@@ -155,6 +164,9 @@ sql($node, q{
 });
 my ($pages) = sql($node, "$serial EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT moemlora_score('m', place, w) OVER () FROM wide w") =~ /Buffers: shared hit=(\d+)/;
 cmp_ok($pages, '<', 1000, 'columns that are no features stay where they are');
+is( sql($node, "$serial SELECT count(x), bool_and(same(x, p)), bool_and(same(y, q)) FROM (SELECT moemlora_score('n', place, ROW(1, id)) OVER () AS x, moemlora_predict('n', place, ROW(1, id)) AS p,
+			moemlora_score('m', 'place 2', ROW(7)) OVER () AS y, moemlora_predict('m', 'place 2', ROW(7)) AS q FROM shown) AS z"),
+	'20000|t|t', 'ROW() with constants');
 refuses($node, "SELECT moemlora_score('m', place, ROW()) OVER () FROM shown", '42804', 'record has 0 fields', 'a row without columns');
 
 is(sql($node, "$serial SELECT count(*), count(x) FROM (SELECT moemlora_score('m', 'place 1', r) OVER () AS x
@@ -162,6 +174,8 @@ is(sql($node, "$serial SELECT count(*), count(x) FROM (SELECT moemlora_score('m'
 	'20000|10000', 'a row that an outer join makes up has no score');
 is(sql($node, "SELECT count(x) FROM (SELECT $score AS x FROM shown s WHERE false) AS y"), '0', 'no rows');
 is(sql($node, "SELECT count(*) FROM (SELECT $score AS x FROM shown s LIMIT 700) AS y"), '700', 'not all rows');
+my ($read) = sql($node, "$serial SET work_mem = '64kB'; EXPLAIN (ANALYZE, COSTS OFF) SELECT $score FROM shown s LIMIT 1") =~ /Seq Scan.*rows=(\d+)/;
+cmp_ok($read, '>', 50, 'blocks are of many rows with the least of work_mem, too');
 
 # Every row of an outer query begins anew: what is below, also where it could be kept, and the block, also half-way.
 is( sql($node, "$serial SELECT bool_and(x = n) FROM (SELECT k, (SELECT count(x) FROM (SELECT $score AS x FROM shown s WHERE id <= k) AS y) AS x, k AS n
