@@ -23,6 +23,9 @@
 /* sql_score.c: whether that function is moemlora_score(), and which. */
 extern bool IsScoreFunction(Oid function, bool *is_value);
 
+/* score_scan.c: the same call as an ordinary function's. */
+extern Expr *CallWithoutWindow(const WindowFunc *call);
+
 /* score_path.c: sets the planner's hook. */
 extern void ScorePathInit(void);
 

@@ -17,7 +17,6 @@
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -207,29 +206,22 @@ CallsOf(const Path *path)
 	return search.has_others ? NIL : search.calls;
 }
 
-/* Puts the arguments into the place of the calls: no worker may have a window function.  Only to be walked through. */
+/* Makes the calls in an expression ordinary ones: no worker may have a window function. */
 static Node *
-WithoutCalls(Node *node, void *context)
+DropWindows(Node *node, void *context)
 {
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, WindowFunc))
-		return (Node *) ((WindowFunc *) node)->args;
-	return expression_tree_mutator(node, WithoutCalls, context);
+		return (Node *) CallWithoutWindow((WindowFunc *) node);
+	return expression_tree_mutator(node, DropWindows, context);
 }
 
-/* Whether workers may evaluate all that the path returns. */
+/* Whether workers may evaluate all that a path returns, of whose window functions all are ours. */
 static bool
-IsParallelSafe(PlannerInfo *root, const PathTarget *target, List *calls)
+IsParallelSafe(PlannerInfo *root, const PathTarget *target)
 {
-	ListCell   *cell;
-
-	foreach(cell, calls)
-	{
-		if (func_parallel(lfirst_node(WindowFunc, cell)->winfnoid) != PROPARALLEL_SAFE)
-			return false;
-	}
-	return is_parallel_safe(root, WithoutCalls((Node *) target->exprs, NULL));
+	return is_parallel_safe(root, DropWindows((Node *) target->exprs, NULL));
 }
 
 /* --------------------------------------------------------------------- paths */
@@ -264,51 +256,55 @@ IsOurs(const Path *path)
 	return IsA(path, CustomPath) && ((const CustomPath *) path)->methods == &PathMethods;
 }
 
-/* A path beside that of the window by workers, where rows may come in any order. */
-static void
-AddPartialPath(PlannerInfo *root, const WindowAggPath *window, RelOptInfo *input, RelOptInfo *output, List *calls)
+/* The rows as workers share them, where they may come in any order and workers may score them; else NULL. */
+static Path *
+SharedRows(PlannerInfo *root, const WindowAggPath *window, const RelOptInfo *input)
 {
-	Path	   *below;
+	Path	   *rows;
 
 	if (!input->consider_parallel || input->partial_pathlist == NIL ||
 		window->winclause->partitionClause != NIL || window->winclause->orderClause != NIL)
-		return;
-	below = linitial(input->partial_pathlist);
-	if (!equal(below->pathtarget->exprs, window->subpath->pathtarget->exprs) ||
-		!IsParallelSafe(root, window->path.pathtarget, calls))
-		return;
-	output->consider_parallel = true;
-	add_partial_path(output, MakePath(window, output, below, calls));
+		return NULL;
+	rows = linitial(input->partial_pathlist);
+	return equal(rows->pathtarget->exprs, window->subpath->pathtarget->exprs) &&
+		IsParallelSafe(root, window->path.pathtarget) ? rows : NULL;
 }
 
-/* Puts paths of our own into the place of those of windows. */
+/* Adds paths by workers beside that of a window.  There are two of them, as a list may free its own for a better one. */
 static void
-ReplaceWindows(PlannerInfo *root, RelOptInfo *input, RelOptInfo *output)
+AddParallelPaths(PlannerInfo *root, const WindowAggPath *window, RelOptInfo *output, Path *below, List *calls)
 {
-	List	   *paths = list_copy(output->pathlist);
-	List	   *ours = NIL;
+	double		rows = window->path.rows;
+	Path	   *path;
+
+	output->consider_parallel = true;
+	add_partial_path(output, MakePath(window, output, below, calls));
+	path = MakePath(window, output, below, calls);
+	add_path(output, (Path *) create_gather_path(root, output, path, path->pathtarget, NULL, &rows));
+}
+
+/*
+ * Puts paths of our own into the place of those of windows.  That of the cheapest
+ * rows is the first.
+ */
+static void
+ReplaceWindows(PlannerInfo *root, const RelOptInfo *input, RelOptInfo *output)
+{
+	List	   *paths = output->pathlist;
+	bool		is_first = true;
 	ListCell   *cell;
 
+	output->pathlist = NIL;
 	foreach(cell, paths)
 	{
 		WindowAggPath *window = lfirst(cell);
 		List	   *calls = CallsOf(&window->path);
+		Path	   *shared = calls != NIL && is_first ? SharedRows(root, window, input) : NULL;
 
-		if (calls == NIL)
-			continue;
-		if (output->partial_pathlist == NIL)
-			AddPartialPath(root, window, input, output, calls);
-		ours = lappend(ours, MakePath(window, output, window->subpath, calls));
-		output->pathlist = list_delete_ptr(output->pathlist, window);
-	}
-	foreach(cell, ours)
-		add_path(output, lfirst(cell));
-	if (output->partial_pathlist != NIL)
-	{
-		Path	   *partial = linitial(output->partial_pathlist);
-		double		rows = ((Path *) linitial(output->pathlist))->rows;
-
-		add_path(output, (Path *) create_gather_path(root, output, partial, partial->pathtarget, NULL, &rows));
+		if (shared != NULL)
+			AddParallelPaths(root, window, output, shared, calls);
+		add_path(output, calls == NIL ? &window->path : MakePath(window, output, window->subpath, calls));
+		is_first &= calls == NIL;
 	}
 }
 

@@ -312,7 +312,7 @@ static Size
 BlockMemory(const ScoreScanState *state)
 {
 	Size		bytes = (Size) state->n_rows * state->n_columns * (sizeof(Datum) + sizeof(bool)) +
-		MemoryContextMemAllocated(state->context, false);
+		MemoryContextMemAllocated(state->context, false) - state->empty_bytes;
 	int			i;
 
 	for (i = 0; i < state->n_calls; i++)
@@ -423,6 +423,13 @@ static const CustomExecMethods ExecMethods = {
 	.ReScanCustomScan = RescanScan,
 };
 
+Expr *
+CallWithoutWindow(const WindowFunc *call)
+{
+	return (Expr *) makeFuncExpr(call->winfnoid, call->wintype, call->args, call->wincollid, call->inputcollid,
+								 COERCE_EXPLICIT_CALL);
+}
+
 /*
  * Makes the calls of the scan tuple, so far window functions, as the planner had
  * to find them, plain ones: EXPLAIN shows them, and from 18 on it looks for their
@@ -442,8 +449,7 @@ DropWindows(CustomScan *plan)
 		WindowFunc *call = (WindowFunc *) entry->expr;
 
 		if (IsA(call, WindowFunc))
-			entry->expr = (Expr *) makeFuncExpr(call->winfnoid, call->wintype, call->args, call->wincollid,
-												call->inputcollid, COERCE_EXPLICIT_CALL);
+			entry->expr = CallWithoutWindow(call);
 	}
 	MemoryContextSwitchTo(caller);
 }

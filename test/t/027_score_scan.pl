@@ -177,6 +177,17 @@ is(sql($node, "SELECT count(*) FROM (SELECT $score AS x FROM shown s LIMIT 700) 
 my ($read) = sql($node, "$serial SET work_mem = '64kB'; EXPLAIN (ANALYZE, COSTS OFF) SELECT $score FROM shown s LIMIT 1") =~ /Seq Scan.*rows=(\d+)/;
 cmp_ok($read, '>', 50, 'blocks are of many rows with the least of work_mem, too');
 
+# Scores in expressions of all kinds: none of them gets in the planner's way.
+foreach my $expression (
+	"($score)::text", "($score)::numeric", "(($score)::text)::varchar(5)", "ARRAY[$score, 1]", "ROW($score, 1)::text",
+	"CASE $score WHEN 0.5 THEN 1 ELSE 2 END", "($score) IN (0.1, 0.2)", "jsonb_build_object('score', $score)", "($score) IS NULL",
+	"($score) > 0.3 AND half = 1", "format('%s', $score)", "(ARRAY[1, 2])[1 + ($score)::int]", "$score || '!'")
+{
+	my $sum = "SELECT count(x), count(DISTINCT x::text) FROM (SELECT $expression AS x FROM shown s) AS y";
+
+	is(sql($node, "$cheap_workers $sum"), sql($node, "SET moemlora.enable_score_scan = off; $sum"), "$expression, by workers");
+}
+
 # Every row of an outer query begins anew: what is below, also where it could be kept, and the block, also half-way.
 is( sql($node, "$serial SELECT bool_and(x = n) FROM (SELECT k, (SELECT count(x) FROM (SELECT $score AS x FROM shown s WHERE id <= k) AS y) AS x, k AS n
 		FROM (VALUES (3), (700), (0), (5)) AS v(k)) AS z"),
